@@ -6,142 +6,104 @@
  * only shows the setting (6.1, Debian 12).
  */
 #include <errno.h>
+#include <libmnl/libmnl.h>
 #include <linux/ethtool_netlink.h>
 #include <linux/genetlink.h>
-#include <linux/netlink.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-struct msg {
+union msg {
 	struct nlmsghdr nlh;
-	struct genlmsghdr genl;
-	char attrs[4096];
+	char bytes[8192];
 };
 
-static void msg_init(struct msg *m, int family, int cmd)
+static void msg_init(union msg *m, int type, int cmd)
 {
-	memset(m, 0, sizeof(*m));
-	m->nlh.nlmsg_len = NLMSG_LENGTH(GENL_HDRLEN);
-	m->nlh.nlmsg_type = family;
+	struct genlmsghdr *genl;
+
+	mnl_nlmsg_put_header(m);
+	m->nlh.nlmsg_type = type;
 	m->nlh.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	m->genl.cmd = cmd;
-	m->genl.version = 1;
+	genl = mnl_nlmsg_put_extra_header(&m->nlh, sizeof(*genl));
+	genl->cmd = cmd;
+	genl->version = 1;
 }
 
-static struct nlattr *msg_put(struct msg *m, int type, const void *data,
-			      size_t len)
+static int say_text(const struct nlattr *attr, void *data)
 {
-	struct nlattr *attr = (void *)((char *)m + m->nlh.nlmsg_len);
-
-	attr->nla_type = type;
-	attr->nla_len = NLA_HDRLEN + len;
-	memcpy((char *)attr + NLA_HDRLEN, data, len);
-	m->nlh.nlmsg_len += NLA_ALIGN(attr->nla_len);
-	return attr;
+	(void)data;
+	if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG)
+		fprintf(stderr, "zcrx-split: the kernel says: %s\n",
+			mnl_attr_get_str(attr));
+	return MNL_CB_OK;
 }
 
-static const struct nlattr *attr_find(const void *start, int len, int type)
+/* Ends the conversation: errno is the kernel's answer. */
+static int on_ack(const struct nlmsghdr *nlh, void *data)
 {
-	const struct nlattr *attr = start;
-
-	while (len >= NLA_HDRLEN && attr->nla_len >= NLA_HDRLEN &&
-	       attr->nla_len <= len) {
-		if ((attr->nla_type & NLA_TYPE_MASK) == type)
-			return attr;
-		len -= NLA_ALIGN(attr->nla_len);
-		attr = (const void *)((const char *)attr +
-				      NLA_ALIGN(attr->nla_len));
-	}
-	return NULL;
-}
-
-/* The kernel's own words on why it refused, or NULL. */
-static const char *ack_text(const struct nlmsghdr *nlh)
-{
-	const struct nlmsgerr *err = NLMSG_DATA(nlh);
-	const struct nlattr *attr;
+	const struct nlmsgerr *err = mnl_nlmsg_get_payload(nlh);
 	size_t skip = sizeof(*err);
 
-	if (!(nlh->nlmsg_flags & NLM_F_ACK_TLVS))
-		return NULL;
+	(void)data;
+	if (!err->error)
+		return MNL_CB_STOP;
 	if (!(nlh->nlmsg_flags & NLM_F_CAPPED))
-		skip += NLMSG_ALIGN(err->msg.nlmsg_len) - sizeof(err->msg);
-	attr = attr_find((const char *)err + skip,
-			 (int)(NLMSG_PAYLOAD(nlh, 0) - skip), NLMSGERR_ATTR_MSG);
-	return attr ? (const char *)attr + NLA_HDRLEN : NULL;
+		skip += mnl_nlmsg_get_payload_len(&err->msg);
+	if (nlh->nlmsg_flags & NLM_F_ACK_TLVS)
+		mnl_attr_parse(nlh, skip, say_text, NULL);
+	errno = -err->error;
+	return MNL_CB_ERROR;
 }
 
-/*
- * Sends m and receives up to the acknowledgment. What answers it before that,
- * one message in each datagram, stands in m. Returns 0 or -errno.
- */
-static int msg_talk(int fd, struct msg *m)
+/* Sends m and hears the answers out; reply is called for what is not an ack. */
+static int msg_talk(struct mnl_socket *sock, union msg *m, mnl_cb_t reply,
+		    void *data)
 {
-	union {
-		struct nlmsghdr nlh;
-		char bytes[8192];
-	} in;
-
-	if (send(fd, m, m->nlh.nlmsg_len, 0) < 0)
-		return -errno;
-
-	for (;;) {
-		const struct nlmsgerr *err = NLMSG_DATA(&in.nlh);
-		ssize_t len = recv(fd, &in, sizeof(in), 0);
-
-		if (len < 0)
-			return -errno;
-		if (in.nlh.nlmsg_type == NLMSG_ERROR) {
-			const char *text = ack_text(&in.nlh);
-
-			if (err->error && text)
-				fprintf(stderr, "zcrx-split: the kernel says: %s\n",
-					text);
-			return err->error;
-		}
-		if ((size_t)len <= sizeof(*m))
-			memcpy(m, &in, len);
-	}
-}
-
-static int ethtool_family(int fd)
-{
-	const struct nlattr *attr;
-	struct msg m;
-	__u16 id;
+	static mnl_cb_t ctl[NLMSG_MIN_TYPE] = { [NLMSG_ERROR] = on_ack };
 	int ret;
 
-	msg_init(&m, GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
-	msg_put(&m, CTRL_ATTR_FAMILY_NAME, ETHTOOL_GENL_NAME,
-		sizeof(ETHTOOL_GENL_NAME));
-	ret = msg_talk(fd, &m);
-	if (ret)
-		return ret;
-	attr = attr_find(m.attrs, m.nlh.nlmsg_len - NLMSG_LENGTH(GENL_HDRLEN),
-			 CTRL_ATTR_FAMILY_ID);
-	if (!attr)
-		return -ENOENT;
-	memcpy(&id, (const char *)attr + NLA_HDRLEN, sizeof(id));
-	return id;
+	if (mnl_socket_sendto(sock, m, m->nlh.nlmsg_len) < 0)
+		return -1;
+	do {
+		ret = mnl_socket_recvfrom(sock, m, sizeof(*m));
+		if (ret > 0)
+			ret = mnl_cb_run2(m, ret, 0, 0, reply, data, ctl,
+					  NLMSG_MIN_TYPE);
+	} while (ret > MNL_CB_STOP);
+	return ret;
 }
 
-static int set_split(int fd, const char *ifname, __u8 split)
+static int on_family_attr(const struct nlattr *attr, void *data)
+{
+	if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID)
+		*(int *)data = mnl_attr_get_u16(attr);
+	return MNL_CB_OK;
+}
+
+static int on_family(const struct nlmsghdr *nlh, void *data)
+{
+	return mnl_attr_parse(nlh, sizeof(struct genlmsghdr), on_family_attr,
+			      data);
+}
+
+static int set_split(struct mnl_socket *sock, const char *ifname, int split)
 {
 	struct nlattr *header;
-	struct msg m;
-	int family = ethtool_family(fd);
+	int family = 0;
+	union msg m;
 
-	if (family < 0)
-		return family;
+	msg_init(&m, GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
+	mnl_attr_put_strz(&m.nlh, CTRL_ATTR_FAMILY_NAME, ETHTOOL_GENL_NAME);
+	if (msg_talk(sock, &m, on_family, &family) < 0)
+		return -1;
+
 	msg_init(&m, family, ETHTOOL_MSG_RINGS_SET);
-	header = msg_put(&m, ETHTOOL_A_RINGS_HEADER | NLA_F_NESTED, NULL, 0);
-	msg_put(&m, ETHTOOL_A_HEADER_DEV_NAME, ifname, strlen(ifname) + 1);
-	header->nla_len = (char *)&m + m.nlh.nlmsg_len - (char *)header;
-	msg_put(&m, ETHTOOL_A_RINGS_TCP_DATA_SPLIT, &split, sizeof(split));
-	return msg_talk(fd, &m);
+	header = mnl_attr_nest_start(&m.nlh, ETHTOOL_A_RINGS_HEADER);
+	mnl_attr_put_strz(&m.nlh, ETHTOOL_A_HEADER_DEV_NAME, ifname);
+	mnl_attr_nest_end(&m.nlh, header);
+	mnl_attr_put_u8(&m.nlh, ETHTOOL_A_RINGS_TCP_DATA_SPLIT, split);
+	return msg_talk(sock, &m, NULL, NULL);
 }
 
 static int parse_split(const char *word)
@@ -158,31 +120,25 @@ static int parse_split(const char *word)
 int main(int argc, char **argv)
 {
 	int split = argc == 3 ? parse_split(argv[2]) : -1;
+	struct mnl_socket *sock;
 	int one = 1;
-	int fd, ret;
 
-	if (split < 0) {
+	if (split < 0 || strlen(argv[1]) >= IFNAMSIZ) {
 		fprintf(stderr, "usage: zcrx-split IFACE on|off|auto\n");
 		return 2;
 	}
-	if (strlen(argv[1]) >= IFNAMSIZ) {
-		fprintf(stderr, "zcrx-split: not an interface name: %s\n",
-			argv[1]);
-		return 2;
-	}
 
-	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
-	if (fd < 0) {
-		perror("zcrx-split: netlink");
+	sock = mnl_socket_open(NETLINK_GENERIC);
+	if (!sock || mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0) {
+		perror("zcrx-split: cannot talk to the kernel by netlink");
 		return 1;
 	}
-	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof(one));
-	ret = set_split(fd, argv[1], split);
-	close(fd);
-	if (ret) {
+	mnl_socket_setsockopt(sock, NETLINK_EXT_ACK, &one, sizeof(one));
+	if (set_split(sock, argv[1], split) < 0) {
 		fprintf(stderr, "zcrx-split: cannot set header split of %s to %s: %s\n",
-			argv[1], argv[2], strerror(-ret));
+			argv[1], argv[2], strerror(errno));
 		return 1;
 	}
+	mnl_socket_close(sock);
 	return 0;
 }
