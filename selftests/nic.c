@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+#include <dirent.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "nic.h"
+#include "uring.h"
+
+/* Enough for what arrives while a slow machine looks elsewhere */
+#define RX_RING		1024
+
+struct nic nic;
+
+static pid_t main_pid;
+static unsigned int old_rx_ring;
+
+/**
+ * nic_run() - run a command
+ * @fmt: it, for the shell
+ *
+ * Return: whether it succeeded.
+ */
+bool nic_run(const char *fmt, ...)
+{
+	char cmd[512];
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vsnprintf(cmd, sizeof(cmd) - 16, fmt, ap);
+	va_end(ap);
+	strcpy(cmd + len, " >/dev/null 2>&1");
+
+	return system(cmd) == 0;
+}
+
+/**
+ * nic_set_split() - set header split
+ * @setting: "on", "off" or "auto"
+ *
+ * Return: whether it worked. ethtool before 6.10 can't: then zcrx-split does.
+ */
+bool nic_set_split(const char *setting)
+{
+	return nic_run("ethtool -G %s tcp-data-split %s", nic.name, setting) ||
+	       nic_run("zcrx-split %s %s", nic.name, setting);
+}
+
+/**
+ * nic_steer() - have all flows arrive at one queue
+ * @rxq: the queue
+ *
+ * Return: whether it worked.
+ */
+bool nic_steer(unsigned int rxq)
+{
+	return nic.nr_rxqs == 1 ||
+	       nic_run("ethtool -X %s start %u equal 1", nic.name, rxq);
+}
+
+static bool ring_ioctl(__u32 cmd, struct ethtool_ringparam *ring)
+{
+	struct ifreq ifr = { .ifr_data = (void *)ring };
+	int fd, ret;
+
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", nic.name);
+	ring->cmd = cmd;
+	ret = ioctl(fd, SIOCETHTOOL, &ifr);
+	close(fd);
+
+	return !ret;
+}
+
+static void set_rx_ring(unsigned int size)
+{
+	struct ethtool_ringparam ring;
+
+	if (!ring_ioctl(ETHTOOL_GRINGPARAM, &ring))
+		return;
+	if (!old_rx_ring)
+		old_rx_ring = ring.rx_pending;
+	ring.rx_pending = size < ring.rx_max_pending ? size :
+						       ring.rx_max_pending;
+	ring_ioctl(ETHTOOL_SRINGPARAM, &ring);
+}
+
+/**
+ * nic_mtu() - MTU of the interface
+ *
+ * Return: the MTU, or 0.
+ */
+unsigned int nic_mtu(void)
+{
+	struct ifreq ifr = {};
+	int fd, ret;
+
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", nic.name);
+	ret = ioctl(fd, SIOCGIFMTU, &ifr);
+	close(fd);
+
+	return ret ? 0 : ifr.ifr_mtu;
+}
+
+static unsigned int count_rxqs(void)
+{
+	unsigned int nr = 0;
+	struct dirent *e;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/queues", nic.name);
+	dir = opendir(path);
+	if (!dir)
+		return 0;
+	while ((e = readdir(dir)))
+		nr += !strncmp(e->d_name, "rx-", 3);
+	closedir(dir);
+
+	return nr;
+}
+
+static void nic_restore(void)
+{
+	if (getpid() != main_pid)
+		return;
+	if (nic.nr_rxqs > 1)
+		nic_run("ethtool -X %s default", nic.name);
+	set_rx_ring(old_rx_ring);
+	nic_set_split("auto");
+}
+
+static const char *env(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+/**
+ * nic_setup() - read the environment, and set up the NIC until the process exits
+ *
+ * Exits if that can't be done: the tests are skipped then.
+ */
+void nic_setup(void)
+{
+	nic.name = env("NETIF");
+	if (!nic.name)
+		ksft_exit_skip("NETIF is not set: name the interface to test\n");
+	nic.ifindex = if_nametoindex(nic.name);
+	if (!nic.ifindex)
+		ksft_exit_skip("there is no interface %s\n", nic.name);
+	if (!uring_has_recv_zc())
+		ksft_exit_skip("the running kernel has no IORING_OP_RECV_ZC\n");
+
+	nic.remote_v4 = env("REMOTE_V4");
+	nic.remote_v6 = env("REMOTE_V6");
+	nic.bytes = strtoull(env("ZCRX_MIB") ?: "64", NULL, 0) << 20;
+	nic.nr_rxqs = count_rxqs();
+	nic.rxq = env("ZCRX_RXQ") ? strtoul(env("ZCRX_RXQ"), NULL, 0) :
+				    nic.nr_rxqs - 1;
+
+	main_pid = getpid();
+	atexit(nic_restore);
+	set_rx_ring(RX_RING);
+	if (!nic_set_split("on"))
+		ksft_exit_skip("%s can't split headers, or neither ethtool (6.10 or later) nor zcrx-split is there to tell it to\n",
+			       nic.name);
+	if (!nic_steer(nic.rxq))
+		ksft_exit_skip("can't steer flows to queue %u of %s with ethtool -X\n",
+			       nic.rxq, nic.name);
+}

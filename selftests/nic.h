@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
+/*
+ * The NIC under test and the peer, as the environment names them: NETIF,
+ * REMOTE_V4, REMOTE_V6 as for all tests of drivers; and REMOTE_PORT of the
+ * peer, ZCRX_RXQ (receive queue to use), ZCRX_MIB (how much to receive).
+ */
+#ifndef ZCRX_SELFTEST_NIC_H
+#define ZCRX_SELFTEST_NIC_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+
+/**
+ * struct nic - what the tests run on
+ * @name: of the interface
+ * @ifindex: its index
+ * @nr_rxqs: number of its receive queues
+ * @rxq: the one to bind
+ * @remote_v4: the peer's address, or NULL
+ * @remote_v6: the peer's address, or NULL
+ * @bytes: how much a test is to receive
+ */
+struct nic {
+	const char	*name;
+	unsigned int	ifindex;
+	unsigned int	nr_rxqs;
+	unsigned int	rxq;
+	const char	*remote_v4;
+	const char	*remote_v6;
+	__u64		bytes;
+};
+
+extern struct nic nic;
+
+void nic_setup(void);
+bool nic_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+bool nic_set_split(const char *setting);
+bool nic_steer(unsigned int rxq);
+unsigned int nic_mtu(void);
+
+/* To be used instead of TEST_HARNESS_MAIN */
+#define ZCRX_TEST_MAIN						\
+	int main(int argc, char **argv)				\
+	{							\
+		nic_setup();					\
+		return test_harness_run(argc, argv);		\
+	}
+
+#endif

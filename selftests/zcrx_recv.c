@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * What is received is what was sent, in order, exactly once, and stays so until
+ * it is given back.
+ */
+#include "kselftest_harness.h"
+#include "nic.h"
+#include "receiver.h"
+
+#define AREA_SIZE	(16 << 20)
+#define WRITE_SIZE	(128 << 10)
+#define TIMEOUT_S	300
+
+FIXTURE(recv)
+{
+	struct receiver r;
+};
+
+FIXTURE_VARIANT(recv)
+{
+	bool			v6;
+	enum receiver_mode	mode;
+	unsigned int		nr_flows;
+};
+
+#define RECV_VARIANT(_name, _v6, _mode, _nr_flows)			\
+	FIXTURE_VARIANT_ADD(recv, _name)				\
+	{								\
+		.v6 = _v6, .mode = _mode, .nr_flows = _nr_flows,	\
+	}
+
+RECV_VARIANT(v4_rbuf_1, false, RECV_RBUF, 1);
+RECV_VARIANT(v4_rbuf_8, false, RECV_RBUF, 8);
+RECV_VARIANT(v4_cqe32_1, false, RECV_CQE32, 1);
+RECV_VARIANT(v4_cqe32_8, false, RECV_CQE32, 8);
+RECV_VARIANT(v4_oneshot_1, false, RECV_RBUF_ONESHOT, 1);
+RECV_VARIANT(v4_oneshot_8, false, RECV_RBUF_ONESHOT, 8);
+RECV_VARIANT(v6_rbuf_1, true, RECV_RBUF, 1);
+RECV_VARIANT(v6_rbuf_8, true, RECV_RBUF, 8);
+RECV_VARIANT(v6_cqe32_1, true, RECV_CQE32, 1);
+RECV_VARIANT(v6_cqe32_8, true, RECV_CQE32, 8);
+
+FIXTURE_SETUP(recv)
+{
+	const char *host = variant->v6 ? nic.remote_v6 : nic.remote_v4;
+
+	if (!host)
+		SKIP(return, "%s is not set: name the peer",
+		     variant->v6 ? "REMOTE_V6" : "REMOTE_V4");
+	ASSERT_TRUE(receiver_open(&self->r, variant->mode, AREA_SIZE))
+		TH_LOG("%s", self->r.why);
+	ASSERT_TRUE(receiver_connect(&self->r, host, variant->nr_flows,
+				     nic.bytes / variant->nr_flows,
+				     WRITE_SIZE))
+		TH_LOG("%s", self->r.why);
+}
+
+FIXTURE_TEARDOWN(recv)
+{
+	receiver_close(&self->r);
+}
+
+TEST_F_TIMEOUT(recv, sha256, TIMEOUT_S)
+{
+	struct ifq_stats stats;
+	__u64 copied;
+
+	ASSERT_TRUE(receiver_run(&self->r, 0)) TH_LOG("%s", self->r.why);
+	ASSERT_TRUE(receiver_finish(&self->r)) TH_LOG("%s", self->r.why);
+
+	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
+	copied = stats.copied_linear + stats.copied_page + stats.copied_foreign;
+	EXPECT_EQ(self->r.bytes, stats.zc_bytes + copied);
+	EXPECT_EQ(0, stats.invalid_refills);
+	if (variant->mode != RECV_CQE32) {
+		EXPECT_EQ(copied, self->r.copied);
+		EXPECT_EQ(stats.zc_bytes, self->r.ifq.hdr->zc_bytes);
+	}
+	TH_LOG("%llu bytes in place, %llu copied, %llu pauses, %u early ends",
+	       stats.zc_bytes, copied, stats.pauses, self->r.nr_ended_early);
+}
+
+ZCRX_TEST_MAIN
