@@ -1,0 +1,605 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Wrong arguments are refused, each with its error, and leave nothing behind.
+ */
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "kselftest_harness.h"
+#include "ifq.h"
+#include "nic.h"
+#include "uring.h"
+
+#define AREA_SIZE	(1 << 20)
+#define ENTRIES		1024
+#define PAGE		4096
+/* Below what anybody may map */
+#define NOWHERE		0x1000
+
+#define REG_IMPORT	1
+#define REG_NODEV	2
+#define AREA_DMABUF	1
+
+/* One argument that is wrong, and what the kernel says to it */
+struct refusal {
+	const char	*what;
+	size_t		offset;
+	size_t		size;
+	__u64		value;
+	int		err;
+	int		or_err;
+};
+
+#define REFUSED(_field, _value, _err) {					\
+	.what	= #_field " = " #_value,				\
+	.offset	= offsetof(struct ifq_args, _field),			\
+	.size	= sizeof(((struct ifq_args *)0)->_field),		\
+	.value	= (_value),						\
+	.err	= (_err),						\
+}
+
+#define REFUSED_OR(_field, _value, _err, _or_err) {			\
+	.what	= #_field " = " #_value,				\
+	.offset	= offsetof(struct ifq_args, _field),			\
+	.size	= sizeof(((struct ifq_args *)0)->_field),		\
+	.value	= (_value),						\
+	.err	= (_err),						\
+	.or_err	= (_or_err),						\
+}
+
+/* In both modes */
+static const struct refusal refusals[] = {
+	REFUSED(reg.if_idx, 0, -ENODEV),
+	REFUSED(reg.if_idx, 0x7fffffff, -ENODEV),
+	REFUSED_OR(reg.if_rxq, 1000, -ERANGE, -EINVAL),
+	REFUSED_OR(reg.if_rxq, ~0U, -ERANGE, -EINVAL),
+	REFUSED(reg.rq_entries, 0, -EINVAL),
+	REFUSED(reg.rq_entries, 32769, -EINVAL),
+	REFUSED(reg.rq_entries, ~0U, -EINVAL),
+	REFUSED(reg.area_ptr, 0, -EFAULT),
+	REFUSED(reg.area_ptr, NOWHERE, -EFAULT),
+	REFUSED(reg.region_ptr, 0, -EFAULT),
+	REFUSED(reg.region_ptr, NOWHERE, -EFAULT),
+	REFUSED(reg.zcrx_id, 1, -EINVAL),
+	REFUSED(reg.rx_buf_len, 1, -EINVAL),
+	REFUSED(reg.rx_buf_len, PAGE / 2, -EINVAL),
+	REFUSED(reg.rx_buf_len, PAGE + 1, -EINVAL),
+	REFUSED(reg.rx_buf_len, 3 * PAGE, -EINVAL),
+	REFUSED(reg.event_desc, NOWHERE, -EINVAL),
+	REFUSED(reg.__resv, 1, -EINVAL),
+
+	REFUSED(refill.size, 0, -EINVAL),
+	REFUSED(refill.size, PAGE, -EINVAL),
+	REFUSED(refill.size, ENTRIES * 16, -EINVAL),
+	REFUSED(refill.size, ENTRIES * 16 + PAGE - 1, -EINVAL),
+	REFUSED(refill.user_addr, 0, -EFAULT),
+	REFUSED(refill.user_addr, NOWHERE, -EFAULT),
+	REFUSED(refill.user_addr, NOWHERE + 8, -EINVAL),
+	REFUSED(refill.flags, 0, -EINVAL),
+	REFUSED(refill.flags, IORING_MEM_REGION_TYPE_USER | 2, -EINVAL),
+	REFUSED(refill.flags, IORING_MEM_REGION_TYPE_USER | 1U << 31, -EINVAL),
+	REFUSED(refill.id, 1, -EINVAL),
+	REFUSED(refill.mmap_offset, PAGE, -EINVAL),
+	REFUSED(refill.__resv[0], 1, -EINVAL),
+	REFUSED(refill.__resv[3], 1, -EINVAL),
+
+	REFUSED_OR(areas[0].addr, 0, -EINVAL, -EFAULT),
+	REFUSED(areas[0].addr, NOWHERE, -EFAULT),
+	REFUSED(areas[0].addr, NOWHERE + 1, -EINVAL),
+	REFUSED(areas[0].len, 0, -EINVAL),
+	REFUSED(areas[0].len, PAGE - 1, -EINVAL),
+	REFUSED(areas[0].len, PAGE + 1, -EINVAL),
+	REFUSED(areas[0].rq_area_token, 1, -EINVAL),
+	REFUSED(areas[0].flags, AREA_DMABUF, -EINVAL),
+	REFUSED(areas[0].flags, 1U << 31, -EINVAL),
+	REFUSED(areas[0].dmabuf_fd, 1, -EINVAL),
+	REFUSED(areas[0].__resv[0], 1, -EINVAL),
+	REFUSED(areas[0].__resv[1], 1, -EINVAL),
+};
+
+static const struct refusal refusals_cqe32[] = {
+	REFUSED(reg.flags, REG_IMPORT, -EINVAL),
+	REFUSED(reg.flags, REG_NODEV, -EINVAL),
+	REFUSED(reg.flags, 1U << 2, -EINVAL),
+	REFUSED(reg.flags, 1U << 15, -EINVAL),
+	REFUSED(reg.flags, 1U << 31, -EINVAL),
+	REFUSED(reg.ext_ptr, NOWHERE, -EINVAL),
+};
+
+static const struct refusal refusals_rbuf[] = {
+	REFUSED(reg.flags, ZCRX_REG_RBUF | 1U << 2, -EINVAL),
+	REFUSED(reg.flags, ZCRX_REG_RBUF | 1U << 19, -EINVAL),
+	REFUSED(reg.flags, ZCRX_REG_RBUF | 1U << 31, -EINVAL),
+	REFUSED(reg.ext_ptr, 0, -EFAULT),
+	REFUSED(reg.ext_ptr, NOWHERE, -EFAULT),
+
+	REFUSED(ext.size, 0, -EINVAL),
+	REFUSED(ext.size, 8, -EINVAL),
+	REFUSED(ext.size, sizeof(struct io_uring_zcrx_ext_reg) - 1, -EINVAL),
+	REFUSED(ext.size, sizeof(struct io_uring_zcrx_ext_reg) + 8, -EINVAL),
+	REFUSED(ext.nr_areas, 1025, -EINVAL),
+	REFUSED(ext.nr_areas, ~0U, -EINVAL),
+	REFUSED(ext.rbuf_entries, 0, -EINVAL),
+	REFUSED(ext.rbuf_entries, 32769, -EINVAL),
+	REFUSED(ext.__resv0, 1, -EINVAL),
+	REFUSED(ext.rbuf_region_ptr, 0, -EFAULT),
+	REFUSED(ext.rbuf_region_ptr, NOWHERE, -EFAULT),
+	REFUSED(ext.__resv[0], 1, -EINVAL),
+	REFUSED(ext.__resv[2], 1, -EINVAL),
+
+	REFUSED(rbuf.size, 0, -EINVAL),
+	REFUSED(rbuf.size, PAGE, -EINVAL),
+	REFUSED(rbuf.size, ENTRIES * 16, -EINVAL),
+	REFUSED(rbuf.user_addr, 0, -EFAULT),
+	REFUSED(rbuf.user_addr, NOWHERE, -EFAULT),
+	REFUSED(rbuf.flags, 0, -EINVAL),
+	REFUSED(rbuf.flags, IORING_MEM_REGION_TYPE_USER | 2, -EINVAL),
+	REFUSED(rbuf.id, 1, -EINVAL),
+	REFUSED(rbuf.mmap_offset, PAGE, -EINVAL),
+	REFUSED(rbuf.__resv[0], 1, -EINVAL),
+};
+
+/* Pages that are pinned for us for long, in KiB */
+static long pinned(void)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[128];
+	long kib = -1;
+
+	while (f && kib < 0 && fgets(line, sizeof(line), f))
+		sscanf(line, "VmPin: %ld", &kib);
+	if (f)
+		fclose(f);
+
+	return kib;
+}
+
+FIXTURE(args)
+{
+	struct uring ring;
+	struct ifq ifq;
+	struct ifq_args args;
+};
+
+FIXTURE_VARIANT(args)
+{
+	bool rbuf;
+};
+
+FIXTURE_VARIANT_ADD(args, rbuf) { .rbuf = true };
+FIXTURE_VARIANT_ADD(args, cqe32) { .rbuf = false };
+
+FIXTURE_SETUP(args)
+{
+	ASSERT_EQ(0, uring_init(&self->ring,
+				variant->rbuf ? 0 : URING_CQE32_FLAGS, 64));
+	ifq_args_init(&self->args, nic.ifindex, nic.rxq, variant->rbuf,
+		      AREA_SIZE, ENTRIES);
+}
+
+FIXTURE_TEARDOWN(args)
+{
+	ifq_args_free(&self->args);
+	uring_exit(&self->ring);
+}
+
+static void check_refusals(struct __test_metadata *_metadata,
+			   FIXTURE_DATA(args) *self,
+			   const struct refusal *refusals, unsigned int nr)
+{
+	struct ifq_args args;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < nr; i++) {
+		const struct refusal *rf = &refusals[i];
+
+		/* The pointers in it point into self->args: spoil that. */
+		memcpy(&args, &self->args, sizeof(args));
+		memcpy((char *)&self->args + rf->offset, &rf->value, rf->size);
+		ret = uring_register(&self->ring, REGISTER_ZCRX_IFQ,
+				     &self->args.reg, 1);
+		memcpy(&self->args, &args, sizeof(args));
+
+		EXPECT_TRUE(ret == rf->err || (rf->or_err && ret == rf->or_err))
+			TH_LOG("%s: got %d, want %d", rf->what, ret, rf->err);
+		EXPECT_EQ(0, pinned())
+			TH_LOG("%s: memory stays pinned", rf->what);
+	}
+}
+
+TEST_F(args, refused)
+{
+	check_refusals(_metadata, self, refusals, ARRAY_SIZE(refusals));
+	if (variant->rbuf)
+		check_refusals(_metadata, self, refusals_rbuf,
+			       ARRAY_SIZE(refusals_rbuf));
+	else
+		check_refusals(_metadata, self, refusals_cqe32,
+			       ARRAY_SIZE(refusals_cqe32));
+
+	/* Nothing is left of all this. */
+	EXPECT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_EQ(0, self->ifq.id);
+	EXPECT_EQ(AREA_SIZE / 1024, pinned());
+}
+
+TEST_F(args, accepted)
+{
+	struct io_uring_zcrx_ifq_reg *reg = &self->args.reg;
+
+	reg->rq_entries = ENTRIES - 100;
+	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_EQ(ENTRIES, reg->rq_entries);
+	EXPECT_EQ(0, reg->zcrx_id);
+	EXPECT_EQ(PAGE, reg->rx_buf_len);
+	EXPECT_EQ(0, self->args.areas[0].rq_area_token);
+	EXPECT_NE(reg->offsets.head, reg->offsets.tail);
+	EXPECT_LE(reg->offsets.rqes + ENTRIES * 16, self->args.refill.size);
+	EXPECT_EQ(0, reg->offsets.rqes % 16);
+}
+
+TEST_F(args, clamp)
+{
+	struct io_uring_zcrx_ifq_reg *reg = &self->args.reg;
+	struct uring ring;
+
+	ASSERT_EQ(0, uring_init(&ring, IORING_SETUP_CLAMP |
+				(variant->rbuf ? 0 : URING_CQE32_FLAGS), 64));
+	ifq_args_free(&self->args);
+	ifq_args_init(&self->args, nic.ifindex, nic.rxq, variant->rbuf,
+		      AREA_SIZE, 32768);
+	reg->rq_entries = 100000;
+	EXPECT_EQ(0, ifq_register(&self->ifq, &ring, &self->args));
+	EXPECT_EQ(32768, reg->rq_entries);
+	uring_exit(&ring);
+}
+
+TEST_F(args, bound_already)
+{
+	struct uring other;
+	int ret;
+
+	ASSERT_EQ(0, uring_init(&other, self->ring.flags, 64));
+	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+
+	self->args.reg.offsets = (struct io_uring_zcrx_offsets) {};
+	self->args.ext.rbuf_offsets = (struct io_uring_rbuf_offsets) {};
+	ret = uring_register(&other, REGISTER_ZCRX_IFQ, &self->args.reg, 1);
+	EXPECT_EQ(-EEXIST, ret);
+	ret = uring_register(&self->ring, REGISTER_ZCRX_IFQ, &self->args.reg, 1);
+	EXPECT_EQ(-EEXIST, ret);
+	EXPECT_EQ(AREA_SIZE / 1024, pinned());
+	uring_exit(&other);
+}
+
+/* Once more at once: the last close() gives the queue back. */
+TEST_F(args, again_after_close)
+{
+	struct ifq_args args = self->args;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring,
+					  &self->args));
+		uring_exit(&self->ring);
+		memcpy(&self->args, &args, sizeof(args));
+		ASSERT_EQ(0, uring_init(&self->ring, variant->rbuf ? 0 :
+					URING_CQE32_FLAGS, 64));
+	}
+}
+
+TEST_F(args, nr_args)
+{
+	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_ZCRX_IFQ,
+					  &self->args.reg, 0));
+	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_ZCRX_IFQ,
+					  &self->args.reg, 2));
+	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_ZCRX_IFQ,
+					  NULL, 1));
+	EXPECT_EQ(-EFAULT, uring_register(&self->ring, REGISTER_ZCRX_IFQ,
+					  (void *)NOWHERE, 1));
+}
+
+/* What the kernel returns can't be written: then nothing is registered. */
+TEST_F(args, read_only_struct)
+{
+	struct io_uring_zcrx_ifq_reg *reg;
+
+	reg = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, reg);
+	*reg = self->args.reg;
+	ASSERT_EQ(0, mprotect(reg, PAGE, PROT_READ));
+
+	EXPECT_EQ(-EFAULT, uring_register(&self->ring, REGISTER_ZCRX_IFQ, reg,
+					  1));
+	EXPECT_EQ(0, pinned());
+	EXPECT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	munmap(reg, PAGE);
+}
+
+TEST_F(args, read_only_area)
+{
+	void *area = mmap(NULL, AREA_SIZE, PROT_READ,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct io_uring_zcrx_area_reg *reg = &self->args.areas[0];
+	__u64 old = reg->addr;
+
+	ASSERT_NE(MAP_FAILED, area);
+	reg->addr = (unsigned long)area;
+	EXPECT_EQ(-EFAULT, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_EQ(0, pinned());
+	reg->addr = old;
+	munmap(area, AREA_SIZE);
+}
+
+TEST_F(args, hole_in_area)
+{
+	unsigned long addr = self->args.areas[0].addr;
+
+	ASSERT_EQ(0, munmap((void *)(addr + AREA_SIZE / 2), PAGE));
+	EXPECT_EQ(-EFAULT, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_EQ(0, pinned());
+}
+
+/* One page of memory, again and again: never contiguous */
+TEST_F(args, chunks_not_contiguous)
+{
+	unsigned long addr = self->args.areas[0].addr;
+	int fd = memfd_create("page", 0);
+	unsigned long off;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ftruncate(fd, PAGE));
+	for (off = 0; off < AREA_SIZE; off += PAGE)
+		ASSERT_NE(MAP_FAILED, mmap((void *)(addr + off), PAGE,
+					   PROT_READ | PROT_WRITE,
+					   MAP_SHARED | MAP_FIXED, fd, 0));
+	self->args.reg.rx_buf_len = 2 * PAGE;
+	EXPECT_EQ(-ERANGE, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_EQ(0, pinned());
+	close(fd);
+}
+
+TEST_F(args, other_device)
+{
+	self->args.reg.if_idx = if_nametoindex("lo");
+	self->args.reg.if_rxq = 0;
+	EXPECT_EQ(-EOPNOTSUPP, ifq_register(&self->ifq, &self->ring,
+					    &self->args));
+	EXPECT_EQ(0, pinned());
+}
+
+TEST_F(args, header_split_off)
+{
+	ASSERT_TRUE(nic_set_split("off"));
+	EXPECT_EQ(-EOPNOTSUPP, ifq_register(&self->ifq, &self->ring,
+					    &self->args));
+	EXPECT_EQ(0, pinned());
+	ASSERT_TRUE(nic_set_split("on"));
+	EXPECT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+}
+
+static int drop_capability(unsigned int cap)
+{
+	struct __user_cap_header_struct hdr = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &hdr, data))
+		return -errno;
+	data[cap / 32].effective &= ~(1U << cap % 32);
+
+	return syscall(SYS_capset, &hdr, data) ? -errno : 0;
+}
+
+TEST_F(args, no_capability)
+{
+	ASSERT_EQ(0, drop_capability(CAP_NET_ADMIN));
+	EXPECT_EQ(-EPERM, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_EQ(0, pinned());
+}
+
+/*
+ * The limit has room for one registration, not for one and a page: refused
+ * ones must not take any of it, nor those that have been undone.
+ */
+TEST_F(args, memlock)
+{
+	struct ifq_args *args = &self->args, old;
+	struct rlimit limit;
+	int i;
+
+	limit.rlim_cur = AREA_SIZE + args->refill.size + args->rbuf.size;
+	limit.rlim_max = limit.rlim_cur;
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
+	ASSERT_EQ(0, drop_capability(CAP_IPC_LOCK));
+
+	/* Who is charged is decided when the ring is set up. */
+	uring_exit(&self->ring);
+	ASSERT_EQ(0, uring_init(&self->ring,
+				variant->rbuf ? 0 : URING_CQE32_FLAGS, 64));
+	memcpy(&old, args, sizeof(old));
+
+	for (i = 0; i < 20; i++) {
+		args->reg.if_rxq = 1000;
+		ASSERT_NE(0, ifq_register(&self->ifq, &self->ring, args));
+		args->reg.if_rxq = nic.rxq;
+	}
+	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, args));
+	memcpy(args, &old, sizeof(old));
+	uring_exit(&self->ring);
+
+	/* Page pools, and with them areas, may take a moment to go. */
+	ASSERT_EQ(0, uring_init(&self->ring,
+				variant->rbuf ? 0 : URING_CQE32_FLAGS, 64));
+	for (i = 0; i < 100; i++) {
+		if (ifq_register(&self->ifq, &self->ring, args) != -ENOMEM)
+			break;
+		usleep(50 * 1000);
+	}
+	EXPECT_GT(100, i);
+	uring_exit(&self->ring);
+	memcpy(args, &old, sizeof(old));
+
+	limit.rlim_cur -= PAGE;
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
+	ASSERT_EQ(0, uring_init(&self->ring,
+				variant->rbuf ? 0 : URING_CQE32_FLAGS, 64));
+	EXPECT_EQ(-ENOMEM, ifq_register(&self->ifq, &self->ring, args));
+}
+
+/* Operations of io_uring_register() that this kernel does not offer */
+TEST_F(args, unknown_operations)
+{
+	struct zcrx_ctrl ctrl = { .op = ZCRX_CTRL_RESUME };
+	__u64 buf[16] = {};
+	__u32 op;
+
+	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_RESIZE_RINGS,
+					  buf, 1));
+	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_MEM_REGION,
+					  buf, 1));
+	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_QUERY, buf, 0));
+
+	/* No such ifq yet */
+	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_ZCRX_CTRL,
+					  &ctrl, 0));
+	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	for (op = 0; op < 4; op++) {
+		ctrl.op = op;
+		EXPECT_EQ(-EOPNOTSUPP,
+			  uring_register(&self->ring, REGISTER_ZCRX_CTRL, &ctrl,
+					 0))
+			TH_LOG("operation %u", op);
+	}
+	ctrl.op = 1000;
+	EXPECT_EQ(-EOPNOTSUPP, uring_register(&self->ring, REGISTER_ZCRX_CTRL,
+					      &ctrl, 0));
+	ctrl.op = ZCRX_CTRL_RESUME;
+	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_ZCRX_CTRL,
+					  &ctrl, 1));
+	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_ZCRX_CTRL,
+					  NULL, 0));
+	EXPECT_EQ(-EFAULT, uring_register(&self->ring, REGISTER_ZCRX_CTRL,
+					  (void *)NOWHERE, 0));
+	ctrl.zcrx_id = 1;
+	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_ZCRX_CTRL,
+					  &ctrl, 0));
+	ctrl.zcrx_id = 0;
+	ctrl.__resv[1] = 1;
+	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_ZCRX_CTRL,
+					  &ctrl, 0));
+	ctrl.__resv[1] = 0;
+	ctrl.args[5] = 1;
+	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_ZCRX_CTRL,
+					  &ctrl, 0));
+	ctrl.args[5] = 0;
+	EXPECT_EQ(variant->rbuf ? 0 : -EINVAL,
+		  uring_register(&self->ring, REGISTER_ZCRX_CTRL, &ctrl, 0));
+}
+
+/* 32-byte completions, posted by the task: anything less is refused. */
+TEST(ring_flags)
+{
+	static const __u32 flags[] = {
+		0,
+		IORING_SETUP_CQE32,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+	};
+	struct ifq_args args;
+	struct uring ring;
+	struct ifq ifq;
+	unsigned int i;
+
+	ifq_args_init(&args, nic.ifindex, nic.rxq, false, AREA_SIZE, ENTRIES);
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		ASSERT_EQ(0, uring_init(&ring, flags[i], 64));
+		EXPECT_EQ(-EINVAL, ifq_register(&ifq, &ring, &args))
+			TH_LOG("IORING_SETUP flags %#x", flags[i]);
+		uring_exit(&ring);
+	}
+	ifq_args_free(&args);
+}
+
+/*
+ * RECV_ZC
+ */
+
+static int recv_zc(FIXTURE_DATA(args) *self, const struct io_uring_sqe *sqe)
+{
+	struct io_uring_cqe cqe;
+	__u64 extra[2];
+	int ret;
+
+	*uring_sqe(&self->ring) = *sqe;
+	ret = uring_enter(&self->ring, 1, 5000);
+	if (ret)
+		return ret;
+	if (!uring_pop(&self->ring, &cqe, extra))
+		return 1;
+
+	return cqe.flags & IORING_CQE_F_MORE ? 2 : cqe.res;
+}
+
+TEST_F(args, recv_zc)
+{
+	int tcp = socket(AF_INET, SOCK_STREAM, 0);
+	int udp = socket(AF_INET, SOCK_DGRAM, 0);
+	int local[2], pipefd[2];
+	struct io_uring_sqe good, sqe;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, local));
+	ASSERT_EQ(0, pipe(pipefd));
+	good = (struct io_uring_sqe) {
+		.opcode		= OP_RECV_ZC,
+		.fd		= tcp,
+		.ioprio		= IORING_RECV_MULTISHOT,
+	};
+
+	/* No ifq yet */
+	EXPECT_EQ(-EINVAL, recv_zc(self, &good));
+	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	/* Nothing is wrong with the arguments, only with the socket. */
+	EXPECT_EQ(-ENOTCONN, recv_zc(self, &good));
+
+#define EXPECT_REFUSED(_err, _field, _value) do {			\
+	sqe = good;							\
+	sqe._field = (_value);						\
+	EXPECT_EQ(_err, recv_zc(self, &sqe))				\
+		TH_LOG(#_field " = " #_value);				\
+} while (0)
+
+	EXPECT_REFUSED(-EBADF, fd, 1000000);
+	EXPECT_REFUSED(-EBADF, fd, -1);
+	EXPECT_REFUSED(-ENOTSOCK, fd, pipefd[0]);
+	EXPECT_REFUSED(-ENOTSOCK, fd, self->ring.fd);
+	EXPECT_REFUSED(-EPROTONOSUPPORT, fd, udp);
+	EXPECT_REFUSED(-EPROTONOSUPPORT, fd, local[0]);
+	EXPECT_REFUSED(-EINVAL, splice_fd_in, 1);
+	EXPECT_REFUSED(-EINVAL, splice_fd_in, -1);
+	EXPECT_REFUSED(-EINVAL, addr, NOWHERE);
+	EXPECT_REFUSED(-EINVAL, addr2, 1);
+	EXPECT_REFUSED(-EINVAL, msg_flags, MSG_PEEK);
+	EXPECT_REFUSED(-EINVAL, buf_index, 1);
+	EXPECT_REFUSED(-EINVAL, ioprio, good.ioprio | 1U << 15);
+	EXPECT_REFUSED(-EINVAL, addr3, variant->rbuf ? 1ULL << 32 : 1);
+	if (!variant->rbuf)
+		EXPECT_REFUSED(-EINVAL, ioprio, 0);
+
+	close(tcp);
+	close(udp);
+	close(local[0]);
+	close(local[1]);
+	close(pipefd[0]);
+	close(pipefd[1]);
+}
+
+ZCRX_TEST_MAIN

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Where the NIC puts what: all of it in place when header split and steering
+ * are right, and the right bytes for everybody when they are not.
+ */
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "kselftest_harness.h"
+#include "nic.h"
+#include "probe.h"
+#include "receiver.h"
+
+#define AREA_SIZE	(32 << 20)
+#define CHUNK		4096
+#define WRITE_SIZE	(128 << 10)
+#define TIMEOUT_S	300
+
+/*
+ * The one function through which a CPU writes to a chunk. Each call fills at
+ * most one.
+ */
+#define COPY_FUNCTION	"zcrx_copy_piece"
+
+/* A queue that is not the one under test */
+static unsigned int other_rxq(void)
+{
+	return nic.rxq ? 0 : 1;
+}
+
+FIXTURE(steer)
+{
+	struct receiver r;
+};
+
+FIXTURE_VARIANT(steer)
+{
+	enum receiver_mode mode;
+};
+
+FIXTURE_VARIANT_ADD(steer, rbuf) { .mode = RECV_RBUF };
+FIXTURE_VARIANT_ADD(steer, cqe32) { .mode = RECV_CQE32 };
+
+FIXTURE_SETUP(steer)
+{
+	if (!nic.remote_v4)
+		SKIP(return, "REMOTE_V4 is not set: name the peer");
+	ASSERT_TRUE(receiver_open(&self->r, variant->mode, AREA_SIZE))
+		TH_LOG("%s", self->r.why);
+}
+
+FIXTURE_TEARDOWN(steer)
+{
+	receiver_close(&self->r);
+	nic_steer(nic.rxq);
+}
+
+/*
+ * At most 1 % is copied. The kernel's counters say so, and so does a kprobe:
+ * every byte that a CPU puts into an area goes through COPY_FUNCTION, a
+ * function of its own in another file than its callers, at most a chunk a call.
+ * So the number of calls bounds what can have been copied, whatever was
+ * counted. "elsewhere", below, shows that the probe sees copies.
+ */
+TEST_F_TIMEOUT(steer, in_place, TIMEOUT_S)
+{
+	struct ifq_stats stats;
+	__u64 copied;
+	long hits;
+
+	if (nic_mtu() < 9000)
+		SKIP(return, "promised for an MTU of 9000");
+	if (!probe_start(COPY_FUNCTION)) {
+		probe_stop();
+		SKIP(return, "can't count calls of " COPY_FUNCTION ": no CONFIG_KPROBE_EVENTS?");
+	}
+	EXPECT_TRUE(receiver_connect(&self->r, nic.remote_v4, 1, nic.bytes,
+				     WRITE_SIZE)) TH_LOG("%s", self->r.why);
+	EXPECT_TRUE(receiver_run(&self->r, 0)) TH_LOG("%s", self->r.why);
+	hits = probe_hits();
+	probe_stop();
+
+	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
+	copied = stats.copied_linear + stats.copied_page + stats.copied_foreign;
+	EXPECT_EQ(self->r.bytes, stats.zc_bytes + copied);
+	EXPECT_LE(copied * 100, self->r.bytes);
+	ASSERT_LE(0, hits);
+	EXPECT_LE(hits * CHUNK * 100ULL, self->r.bytes);
+	TH_LOG("%llu bytes in place, %llu copied in %ld calls", stats.zc_bytes,
+	       copied, hits);
+}
+
+/* Our flow in an ordinary queue: copied, and right. */
+TEST_F_TIMEOUT(steer, elsewhere, TIMEOUT_S)
+{
+	struct ifq_stats stats;
+	bool probing;
+	long hits;
+
+	if (nic.nr_rxqs < 2)
+		SKIP(return, "needs two receive queues");
+	ASSERT_TRUE(nic_steer(other_rxq()));
+	probing = probe_start(COPY_FUNCTION);
+	EXPECT_TRUE(receiver_connect(&self->r, nic.remote_v4, 1, nic.bytes / 4,
+				     WRITE_SIZE)) TH_LOG("%s", self->r.why);
+	EXPECT_TRUE(receiver_run(&self->r, 0)) TH_LOG("%s", self->r.why);
+	hits = probe_hits();
+	probe_stop();
+
+	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
+	EXPECT_EQ(0, stats.zc_bytes);
+	EXPECT_EQ(self->r.bytes, stats.copied_linear + stats.copied_page);
+	if (probing)
+		EXPECT_LE((long)(self->r.bytes / CHUNK), hits);
+}
+
+/* Steering changes under way: some is copied, nothing is lost. */
+TEST_F_TIMEOUT(steer, moving, TIMEOUT_S)
+{
+	struct ifq_stats stats;
+	unsigned int i;
+
+	if (nic.nr_rxqs < 2)
+		SKIP(return, "needs two receive queues");
+	ASSERT_TRUE(receiver_connect(&self->r, nic.remote_v4, 4,
+				     nic.bytes / 16, WRITE_SIZE))
+		TH_LOG("%s", self->r.why);
+	for (i = 1; i <= 8; i++) {
+		ASSERT_TRUE(receiver_run(&self->r, i * nic.bytes / 40))
+			TH_LOG("%s", self->r.why);
+		ASSERT_TRUE(nic_steer(i % 2 ? other_rxq() : nic.rxq));
+	}
+	ASSERT_TRUE(receiver_run(&self->r, 0)) TH_LOG("%s", self->r.why);
+
+	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
+	EXPECT_LT(0, stats.zc_bytes);
+	EXPECT_LT(0, stats.copied_page + stats.copied_linear);
+}
+
+/* Small writes make small packets. */
+TEST_F_TIMEOUT(steer, small_writes, TIMEOUT_S)
+{
+	ASSERT_TRUE(receiver_connect(&self->r, nic.remote_v4, 2, 1 << 20, 100))
+		TH_LOG("%s", self->r.why);
+	ASSERT_TRUE(receiver_run(&self->r, 0)) TH_LOG("%s", self->r.why);
+}
+
+/* Our flow in the queue of another ifq: its chunks are not ours, copied. */
+TEST_F_TIMEOUT(steer, other_ifq, TIMEOUT_S)
+{
+	struct ifq_stats stats;
+	struct receiver other;
+
+	if (nic.nr_rxqs < 2)
+		SKIP(return, "needs two receive queues");
+	receiver_prepare(&other, variant->mode, AREA_SIZE);
+	other.args.reg.if_rxq = other_rxq();
+	ASSERT_EQ(0, receiver_register(&other));
+
+	ASSERT_TRUE(receiver_connect(&other, nic.remote_v4, 1, nic.bytes / 8,
+				     WRITE_SIZE)) TH_LOG("%s", other.why);
+	ASSERT_TRUE(receiver_run(&other, 0)) TH_LOG("%s", other.why);
+	ASSERT_TRUE(ifq_read_stats(&other.ifq, &stats));
+	EXPECT_LT(0, stats.copied_foreign);
+	receiver_close(&other);
+}
+
+/*
+ * Somebody else's connections in our queue
+ */
+
+static bool plain_recv(struct flow *flow, int flags)
+{
+	static unsigned char buf[WRITE_SIZE];
+	ssize_t n;
+
+	for (;;) {
+		if (flags & MSG_PEEK) {
+			n = recv(flow->fd, buf, sizeof(buf) / 2, MSG_PEEK);
+			if (n > 0 && !flow_check(flow, buf, n, flow->got))
+				return false;
+		}
+		n = recv(flow->fd, buf, sizeof(buf), flags & ~MSG_PEEK);
+		if (n <= 0)
+			return !n && flow_complete(flow);
+		if (!flow_receive(flow, buf, n))
+			return false;
+	}
+}
+
+/* What splice() puts in a pipe must last, whatever the queue does next. */
+static bool plain_splice(struct flow *flow)
+{
+	static unsigned char buf[1 << 16];
+	ssize_t n, got;
+	int p[2];
+
+	if (pipe(p))
+		return false;
+	fcntl(p[1], F_SETPIPE_SZ, 1 << 20);
+	while (flow->got < flow->bytes + PATTERN_DIGEST_SIZE) {
+		n = splice(flow->fd, NULL, p[1], NULL, 1 << 16, SPLICE_F_MOVE);
+		if (n <= 0)
+			return false;
+		/* Let packets come that might overwrite it. */
+		usleep(200);
+		for (; n > 0; n -= got) {
+			got = read(p[0], buf, sizeof(buf));
+			if (got <= 0 || !flow_receive(flow, buf, got))
+				return false;
+		}
+	}
+	close(p[0]);
+	close(p[1]);
+
+	return flow_complete(flow);
+}
+
+TEST_F_TIMEOUT(steer, plain_recv, TIMEOUT_S)
+{
+	struct flow flow;
+
+	ASSERT_EQ(0, flow_connect(&flow, nic.remote_v4, nic.bytes / 4,
+				  WRITE_SIZE));
+	EXPECT_TRUE(plain_recv(&flow, 0))
+		TH_LOG("wrong after %llu bytes", flow.got);
+	flow_close(&flow);
+
+	ASSERT_EQ(0, flow_connect(&flow, nic.remote_v4, nic.bytes / 16,
+				  WRITE_SIZE));
+	EXPECT_TRUE(plain_recv(&flow, MSG_PEEK))
+		TH_LOG("wrong after %llu bytes", flow.got);
+	flow_close(&flow);
+}
+
+TEST_F_TIMEOUT(steer, plain_splice, TIMEOUT_S)
+{
+	struct flow flow;
+
+	ASSERT_EQ(0, flow_connect(&flow, nic.remote_v4, nic.bytes / 16,
+				  WRITE_SIZE));
+	EXPECT_TRUE(plain_splice(&flow))
+		TH_LOG("wrong after %llu bytes", flow.got);
+	flow_close(&flow);
+}
+
+/*
+ * A packet socket (tcpdump) sees whole frames: the payload of each one is
+ * somewhere in our stream, at the place that its sequence number says.
+ */
+TEST_F_TIMEOUT(steer, capture, TIMEOUT_S)
+{
+	static unsigned char frame[1 << 17];
+	struct sockaddr_ll ll = {
+		.sll_family	= AF_PACKET,
+		.sll_protocol	= htons(ETH_P_IP),
+		.sll_ifindex	= nic.ifindex,
+	};
+	struct timeval second = { .tv_sec = 1 };
+	unsigned int frames = 0, ihl, doff, len;
+	__u32 seq, first = 0;
+	ssize_t n;
+	int fd;
+
+	fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_IP));
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, bind(fd, (struct sockaddr *)&ll, sizeof(ll)));
+	ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second,
+				sizeof(second)));
+	ASSERT_TRUE(receiver_connect(&self->r, nic.remote_v4, 1, 1 << 20,
+				     WRITE_SIZE)) TH_LOG("%s", self->r.why);
+	ASSERT_TRUE(receiver_run(&self->r, 0)) TH_LOG("%s", self->r.why);
+
+	while ((n = recvfrom(fd, frame, sizeof(frame), 0,
+			     (struct sockaddr *)&ll,
+			     &(socklen_t){ sizeof(ll) })) > 0) {
+		unsigned char *ip = frame + ETH_HLEN, *tcp;
+
+		if (ll.sll_pkttype != PACKET_HOST || n < ETH_HLEN + 40 ||
+		    ip[9] != IPPROTO_TCP)
+			continue;
+		ihl = (ip[0] & 15) * 4;
+		tcp = ip + ihl;
+		doff = (tcp[12] >> 4) * 4;
+		len = (ip[2] << 8 | ip[3]) - ihl - doff;
+		seq = (__u32)tcp[4] << 24 | tcp[5] << 16 | tcp[6] << 8 | tcp[7];
+		if (tcp[13] & 2)
+			first = seq + 1;
+		if (!len || !first)
+			continue;
+		frames++;
+		ASSERT_TRUE(flow_check(&self->r.flows[0], tcp + doff, len,
+				       seq - first))
+			TH_LOG("frame %u: wrong bytes at %u", frames,
+			       seq - first);
+	}
+	EXPECT_LT(0, frames);
+	close(fd);
+}
+
+ZCRX_TEST_MAIN
