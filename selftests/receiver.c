@@ -45,6 +45,7 @@ void receiver_prepare(struct receiver *r, enum receiver_mode mode,
 {
 	memset(r, 0, sizeof(*r));
 	r->mode = mode;
+	r->cq_entries = RECEIVER_ENTRIES;
 	r->hold = area_size / 4096 / 2;
 	if (getrandom(&r->rnd, sizeof(r->rnd), 0) < 0)
 		r->rnd = 1;
@@ -63,7 +64,7 @@ int receiver_register(struct receiver *r)
 	int ret;
 
 	ret = uring_init(&r->ring, r->mode == RECV_CQE32 ? URING_CQE32_FLAGS : 0,
-			 RECEIVER_ENTRIES);
+			 r->cq_entries);
 	if (ret)
 		return ret;
 	ret = ifq_register(&r->ifq, &r->ring, &r->args);
@@ -97,13 +98,15 @@ static void arm(struct receiver *r, unsigned int i)
 	struct io_uring_sqe *sqe = uring_sqe(&r->ring);
 
 	sqe->opcode = OP_RECV_ZC;
+	sqe->flags = r->sqe_flags;
 	sqe->fd = r->flows[i].fd;
 	sqe->splice_fd_in = r->ifq.id;
 	sqe->user_data = i;
 	if (r->mode != RECV_CQE32)
 		sqe->addr3 = i;
+	sqe->ioprio = r->ioprio;
 	if (r->mode != RECV_RBUF_ONESHOT)
-		sqe->ioprio = IORING_RECV_MULTISHOT;
+		sqe->ioprio |= IORING_RECV_MULTISHOT;
 }
 
 /**
@@ -234,6 +237,8 @@ static bool receive_cqes(struct receiver *r)
 	__u64 extra[2];
 
 	while (uring_pop(&r->ring, &cqe, extra)) {
+		if (cqe.user_data == RECEIVER_NOT_MINE)
+			continue;
 		if (cqe.user_data >= r->nr_flows)
 			return fail(r, "completion for flow %llu of %u",
 				    cqe.user_data, r->nr_flows);
@@ -269,6 +274,12 @@ static bool request_ended(struct receiver *r, unsigned int i, int res)
 	}
 
 	switch (res) {
+	case -ECANCELED:
+		if (!r->cancelled)
+			break;
+		r->cancelled = false;
+		arm(r, i);
+		return true;
 	case -ENOSPC:
 	case -ENOMEM:
 		if (r->mode != RECV_CQE32)

@@ -15,6 +15,9 @@
 
 #define RECEIVER_MAX_FLOWS	8
 
+/* Completions with this user_data are not the receiver's. */
+#define RECEIVER_NOT_MINE	1000
+
 /* How completions come, and with which kind of request */
 enum receiver_mode {
 	RECV_RBUF,
@@ -34,6 +37,9 @@ struct piece {
  * struct receiver - a ring, its ifq, and connections
  * @mode: how to receive
  * @ring: the io_uring
+ * @cq_entries: size of its completion queue
+ * @sqe_flags: for requests
+ * @ioprio: for requests, on top of what @mode needs
  * @args: what the ifq is registered with
  * @ifq: the ifq
  * @flows: connections
@@ -46,6 +52,7 @@ struct piece {
  * @hold: give back half of the pieces when there are so many
  * @bytes: received in all
  * @copied: of these, bytes that the kernel says it copied (rbuf only)
+ * @cancelled: the first flow's request is about to be cancelled
  * @nr_ended_early: how often a request ended for want of room (cqe32 only)
  * @rnd: state for random order
  * @why: what went wrong
@@ -53,6 +60,9 @@ struct piece {
 struct receiver {
 	enum receiver_mode	mode;
 	struct uring		ring;
+	__u32			cq_entries;
+	__u8			sqe_flags;
+	__u16			ioprio;
 	struct ifq_args		args;
 	struct ifq		ifq;
 	struct flow		flows[RECEIVER_MAX_FLOWS];
@@ -68,6 +78,7 @@ struct receiver {
 	unsigned int		hold;
 	__u64			bytes;
 	__u64			copied;
+	bool			cancelled;
 	unsigned int		nr_ended_early;
 	__u64			rnd;
 	char			why[256];

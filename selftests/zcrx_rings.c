@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Requests, rings and areas of all kinds: however little room there is, and
+ * however a request ends, no byte is lost.
+ */
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+#include "nic.h"
+#include "receiver.h"
+
+#define AREA_SIZE	(8 << 20)
+#define HUGE_PAGE	(2 << 20)
+#define WRITE_SIZE	(64 << 10)
+#define TIMEOUT_S	120
+
+FIXTURE(rings)
+{
+	struct receiver r;
+	__u64 bytes;
+};
+
+FIXTURE_VARIANT(rings)
+{
+	enum receiver_mode mode;
+};
+
+FIXTURE_VARIANT_ADD(rings, rbuf) { .mode = RECV_RBUF };
+FIXTURE_VARIANT_ADD(rings, oneshot) { .mode = RECV_RBUF_ONESHOT };
+FIXTURE_VARIANT_ADD(rings, cqe32) { .mode = RECV_CQE32 };
+
+FIXTURE_SETUP(rings)
+{
+	if (!nic.remote_v4)
+		SKIP(return, "REMOTE_V4 is not set: name the peer");
+	receiver_prepare(&self->r, variant->mode, AREA_SIZE);
+	self->bytes = nic.bytes / 8;
+}
+
+FIXTURE_TEARDOWN(rings)
+{
+}
+
+/* Receives some flows to their ends. */
+static void receive_all(struct __test_metadata *_metadata,
+			FIXTURE_DATA(rings) *self, unsigned int nr_flows)
+{
+	struct receiver *r = &self->r;
+
+	ASSERT_EQ(0, receiver_register(r));
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, nr_flows,
+				     self->bytes / nr_flows, WRITE_SIZE))
+		TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
+}
+
+/* The kernel allocates the memory of the rings. */
+TEST_F_TIMEOUT(rings, kernel_memory, TIMEOUT_S)
+{
+	struct ifq_args *args = &self->r.args;
+	void *p;
+
+	args->refill.user_addr = args->rbuf.user_addr = 0;
+	args->refill.flags = args->rbuf.flags = 0;
+	receive_all(_metadata, self, 2);
+
+	/* Nothing is behind other offsets. */
+	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
+		 self->r.ring.fd, args->refill.mmap_offset + (1 << 16));
+	EXPECT_EQ(MAP_FAILED, p);
+	/* Nor behind the end. */
+	p = mmap(NULL, args->refill.size + 4096, PROT_READ | PROT_WRITE,
+		 MAP_SHARED, self->r.ring.fd, args->refill.mmap_offset);
+	EXPECT_EQ(MAP_FAILED, p);
+}
+
+TEST_F_TIMEOUT(rings, several_areas, TIMEOUT_S)
+{
+	struct ifq_args *args = &self->r.args;
+
+	if (variant->mode == RECV_CQE32)
+		SKIP(return, "several areas need ZCRX_REG_RBUF");
+	ifq_args_set_area(args, 1, ifq_mmap(4096), 4096);
+	ifq_args_set_area(args, 2, ifq_mmap(AREA_SIZE), AREA_SIZE);
+	ifq_args_set_area(args, 3, ifq_mmap(12288), 12288);
+	self->r.hold = AREA_SIZE / 4096;
+	receive_all(_metadata, self, 4);
+	EXPECT_EQ(0, args->areas[0].rq_area_token);
+	EXPECT_EQ(2ULL << IORING_ZCRX_AREA_SHIFT, args->areas[2].rq_area_token);
+}
+
+TEST_F_TIMEOUT(rings, huge_pages, TIMEOUT_S)
+{
+	void *area;
+
+	if (!nic_run("echo %u > /proc/sys/vm/nr_hugepages",
+		     AREA_SIZE / HUGE_PAGE))
+		SKIP(return, "no huge pages: CONFIG_HUGETLBFS?");
+	area = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	if (area == MAP_FAILED)
+		SKIP(return, "can't get huge pages: %s", strerror(errno));
+	ifq_args_set_area(&self->r.args, 0, area, AREA_SIZE);
+	receive_all(_metadata, self, 2);
+	receiver_close(&self->r);
+	nic_run("echo 0 > /proc/sys/vm/nr_hugepages");
+}
+
+/* What is posted waits for room, or ends the request. */
+TEST_F_TIMEOUT(rings, tiny_completion_ring, TIMEOUT_S)
+{
+	struct ifq_stats stats;
+
+	self->r.cq_entries = 64;
+	self->r.args.ext.rbuf_entries = variant->mode == RECV_CQE32 ? 0 : 4;
+	receive_all(_metadata, self, 4);
+	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
+	if (variant->mode == RECV_CQE32) {
+		EXPECT_LT(0, self->r.nr_ended_early);
+	} else if (variant->mode == RECV_RBUF) {
+		EXPECT_LT(0, stats.pauses);
+	}
+}
+
+TEST_F_TIMEOUT(rings, tiny_refill_ring, TIMEOUT_S)
+{
+	self->r.args.reg.rq_entries = 2;
+	receive_all(_metadata, self, 2);
+}
+
+/* The NIC alone wants more chunks than there are. */
+TEST_F_TIMEOUT(rings, tiny_area, TIMEOUT_S)
+{
+	struct ifq_stats stats;
+
+	self->r.args.areas[0].len = 64 * 4096;
+	self->r.hold = 16;
+	receive_all(_metadata, self, 4);
+	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
+	EXPECT_LT(0, stats.lent_pages);
+	EXPECT_LT(0, stats.copied_page);
+}
+
+TEST_F_TIMEOUT(rings, one_chunk, TIMEOUT_S)
+{
+	self->r.args.areas[0].len = 4096;
+	self->r.hold = 1;
+	self->bytes = 1 << 20;
+	receive_all(_metadata, self, 1);
+}
+
+TEST_F_TIMEOUT(rings, poll_first, TIMEOUT_S)
+{
+	self->r.ioprio = IORING_RECVSEND_POLL_FIRST;
+	receive_all(_metadata, self, 2);
+}
+
+TEST_F_TIMEOUT(rings, async, TIMEOUT_S)
+{
+	self->r.sqe_flags = IOSQE_ASYNC;
+	receive_all(_metadata, self, 2);
+}
+
+/* Waits for one completion; returns its result. */
+static int wait_cqe(struct uring *ring, __u64 user_data)
+{
+	struct io_uring_cqe cqe;
+	__u64 extra[2];
+
+	for (;;) {
+		while (uring_pop(ring, &cqe, extra))
+			if (cqe.user_data == user_data &&
+			    !(cqe.flags & IORING_CQE_F_MORE))
+				return cqe.res;
+		if (uring_enter(ring, 1, 10000))
+			return -ETIME;
+	}
+}
+
+/* A request for so many bytes takes no more from the socket. */
+TEST_F_TIMEOUT(rings, len, TIMEOUT_S)
+{
+	const __u32 len = 100001;
+	struct receiver *r = &self->r;
+	struct ifq_stats stats;
+	static char buf[1 << 16];
+	struct io_uring_sqe *sqe;
+	struct flow flow;
+	ssize_t n;
+	int res;
+
+	ASSERT_EQ(0, receiver_register(r));
+	ASSERT_EQ(0, flow_connect(&flow, nic.remote_v4, 1 << 20, WRITE_SIZE));
+	sqe = uring_sqe(&r->ring);
+	sqe->opcode = OP_RECV_ZC;
+	sqe->fd = flow.fd;
+	sqe->user_data = 7;
+	sqe->len = len;
+	if (variant->mode != RECV_RBUF_ONESHOT)
+		sqe->ioprio = IORING_RECV_MULTISHOT;
+	res = wait_cqe(&r->ring, 7);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	flow.got = stats.zc_bytes + stats.copied_linear + stats.copied_page +
+		   stats.copied_foreign;
+	if (variant->mode == RECV_RBUF_ONESHOT) {
+		EXPECT_EQ((int)flow.got, res);
+		EXPECT_LT(0, res);
+		EXPECT_GE(len, flow.got);
+	} else {
+		EXPECT_EQ(0, res);
+		EXPECT_EQ(len, flow.got);
+	}
+
+	/* The rest is still there, from exactly that byte on. */
+	while ((n = recv(flow.fd, buf, sizeof(buf), 0)) > 0) {
+		ASSERT_TRUE(flow_check(&flow, buf, n, flow.got));
+		flow.got += n;
+	}
+	EXPECT_EQ(flow.bytes + PATTERN_DIGEST_SIZE, flow.got);
+	flow_close(&flow);
+}
+
+/* A request that is cancelled takes nothing with it. */
+TEST_F_TIMEOUT(rings, cancel, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	struct io_uring_sqe *sqe;
+	unsigned int i;
+
+	if (variant->mode == RECV_RBUF_ONESHOT)
+		SKIP(return, "for multishot requests");
+	ASSERT_EQ(0, receiver_register(r));
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, self->bytes,
+				     WRITE_SIZE)) TH_LOG("%s", r->why);
+	for (i = 1; i < 8; i++) {
+		ASSERT_TRUE(receiver_run(r, i * self->bytes / 16))
+			TH_LOG("%s", r->why);
+		r->cancelled = true;
+		sqe = uring_sqe(&r->ring);
+		sqe->opcode = IORING_OP_ASYNC_CANCEL;
+		sqe->addr = 0;
+		sqe->user_data = RECEIVER_NOT_MINE;
+	}
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+}
+
+/* Rings go with requests in flight: the queue is free at once. */
+TEST_F_TIMEOUT(rings, close_in_flight, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	unsigned int i;
+
+	for (i = 0; i < 10; i++) {
+		receiver_prepare(r, variant->mode, AREA_SIZE);
+		ASSERT_EQ(0, receiver_register(r)) TH_LOG("round %u", i);
+		ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 2, FLOW_ENDLESS,
+					     WRITE_SIZE)) TH_LOG("%s", r->why);
+		ASSERT_TRUE(receiver_run(r, (i + 1) << 18))
+			TH_LOG("%s", r->why);
+		/* The ring first: sockets with chunks in them live on. */
+		if (i % 2)
+			uring_exit(&r->ring);
+		else
+			receiver_close(r);
+	}
+}
+
+/* Another process has the ring: it holds the queue, until it dies. */
+TEST_F_TIMEOUT(rings, last_user, TIMEOUT_S)
+{
+	struct receiver *r = &self->r, other;
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, receiver_register(r));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		pause();
+		_exit(0);
+	}
+	uring_exit(&r->ring);
+	receiver_prepare(&other, variant->mode, AREA_SIZE);
+	EXPECT_EQ(-EEXIST, receiver_register(&other));
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, receiver_register(&other));
+}
+
+/*
+ * The socket outlives the ring, with chunks in its receive queue: they stay
+ * readable and right, whoever has the queue by then.
+ */
+TEST_F_TIMEOUT(rings, socket_outlives_ring, TIMEOUT_S)
+{
+	static char buf[1 << 16];
+	struct receiver *r = &self->r, next;
+	struct flow flow;
+	ssize_t n;
+
+	ASSERT_EQ(0, receiver_register(r));
+	ASSERT_EQ(0, flow_connect(&flow, nic.remote_v4, 1 << 20, WRITE_SIZE));
+	/* Until the receive queue is full */
+	usleep(300 * 1000);
+	uring_exit(&r->ring);
+	ifq_args_free(&r->args);
+
+	receiver_prepare(&next, variant->mode, AREA_SIZE);
+	ASSERT_EQ(0, receiver_register(&next));
+	ASSERT_TRUE(receiver_connect(&next, nic.remote_v4, 2, 1 << 20,
+				     WRITE_SIZE)) TH_LOG("%s", next.why);
+	ASSERT_TRUE(receiver_run(&next, 0)) TH_LOG("%s", next.why);
+
+	while ((n = recv(flow.fd, buf, sizeof(buf), 0)) > 0)
+		ASSERT_TRUE(flow_receive(&flow, buf, n))
+			TH_LOG("wrong after %llu bytes", flow.got);
+	EXPECT_TRUE(flow_complete(&flow));
+	flow_close(&flow);
+}
+
+ZCRX_TEST_MAIN
