@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR MIT */
+/* Generated from kernel/include/uapi/linux/io_uring/zcrx.h by src/abi.sed */
+/*
+ * Zero-copy receive over io_uring: the interface between kernel and user space.
+ *
+ * An *ifq* (interface queue) binds an io_uring instance to a hardware receive
+ * queue of a NIC. Memory that the application registers (*areas*, each cut
+ * into *chunks* of one size) is filled by the NIC with TCP payload. The
+ * application learns where its bytes are from completions, reads them in
+ * place, and gives every completion back through the *refill ring*.
+ *
+ * All integers are in native byte order. Fields named resv or pad are zero in
+ * both directions. The first part is the interface of the mainline kernel; the
+ * second, whose flags start at bit 16, is particular to this implementation.
+ */
+#ifndef LIBURING_ZCRX_ABI_H
+#define LIBURING_ZCRX_ABI_H
+
+#include <linux/types.h>
+
+/*
+ * Part 1: mainline
+ */
+
+/* Bits of a buffer offset above this one hold the area's id. */
+#define ZCRX_ABI_AREA_SHIFT	48
+#define ZCRX_ABI_AREA_MASK	(~(((__u64)1 << ZCRX_ABI_AREA_SHIFT) - 1))
+
+/* Offset to mmap a refill region that the kernel allocated. */
+#define ZCRX_ABI_MAP_OFF_ZCRX_REGION	0x30000000ULL
+#define ZCRX_ABI_OFF_ZCRX_SHIFT		16
+
+/**
+ * struct zcrx_abi_rqe - entry of the refill ring
+ * @off: any offset within the chunk that is given back, area id in the upper
+ *	 bits
+ * @len: ignored
+ * @pad: zero, or else the entry is skipped
+ */
+struct zcrx_abi_rqe {
+	__u64	off;
+	__u32	len;
+	__u32	pad;
+};
+
+/**
+ * struct zcrx_abi_cqe - second half of the 32-byte CQE of a received buffer
+ * @off: offset of the bytes in their area, area id in the upper bits
+ * @pad: zero
+ */
+struct zcrx_abi_cqe {
+	__u64	off;
+	__u64	pad;
+};
+
+/* zcrx_abi_region_desc.flags: the memory is the user's, at user_addr */
+enum {
+	ZCRX_ABI_MEM_REGION_TYPE_USER		= 1,
+};
+
+/**
+ * struct zcrx_abi_region_desc - memory shared between kernel and user space
+ * @user_addr: address of the user's memory (%ZCRX_ABI_MEM_REGION_TYPE_USER)
+ * @size: in bytes, whole pages
+ * @flags: %ZCRX_ABI_MEM_REGION_TYPE_USER, or 0: the kernel allocates
+ * @id: zero
+ * @mmap_offset: out: where to mmap memory that the kernel allocated
+ */
+struct zcrx_abi_region_desc {
+	__u64	user_addr;
+	__u64	size;
+	__u32	flags;
+	__u32	id;
+	__u64	mmap_offset;
+	__u64	__resv[4];
+};
+
+/**
+ * struct zcrx_abi_offsets - where things are in the refill region
+ * @head: the kernel's consumer index (u32), free running
+ * @tail: the user's producer index (u32), free running
+ * @rqes: the array of entries
+ */
+struct zcrx_abi_offsets {
+	__u32	head;
+	__u32	tail;
+	__u32	rqes;
+	__u32	__resv;
+	__u64	__resv2[2];
+};
+
+/**
+ * struct zcrx_abi_area_reg - one area of user memory
+ * @addr: page aligned address
+ * @len: in bytes, whole pages
+ * @rq_area_token: out: the area's id, shifted by %ZCRX_ABI_AREA_SHIFT
+ * @flags: zero
+ * @dmabuf_fd: zero
+ */
+struct zcrx_abi_area_reg {
+	__u64	addr;
+	__u64	len;
+	__u64	rq_area_token;
+	__u32	flags;
+	__u32	dmabuf_fd;
+	__u64	__resv[2];
+};
+
+/**
+ * struct zcrx_abi_ifq_reg - argument of ZCRX_ABI_REGISTER_ZCRX_IFQ
+ * @if_idx: interface index
+ * @if_rxq: index of the receive queue
+ * @rq_entries: in: wanted entries of the refill ring; out: rounded up to a
+ *		power of two
+ * @flags: enum zcrx_abi_reg_flags
+ * @area_ptr: struct zcrx_abi_area_reg, or an array of them (see
+ *	      struct zcrx_abi_ext_reg)
+ * @region_ptr: struct zcrx_abi_region_desc: memory of the refill ring
+ * @offsets: out
+ * @zcrx_id: out: names the ifq in this ring
+ * @rx_buf_len: in: wanted chunk size in bytes, 0 for a page; out: the size
+ * @event_desc: zero
+ * @ext_ptr: struct zcrx_abi_ext_reg if @flags has one of the flags from
+ *	     bit 16 up, zero otherwise
+ */
+struct zcrx_abi_ifq_reg {
+	__u32	if_idx;
+	__u32	if_rxq;
+	__u32	rq_entries;
+	__u32	flags;
+
+	__u64	area_ptr;
+	__u64	region_ptr;
+
+	struct zcrx_abi_offsets offsets;
+	__u32	zcrx_id;
+	__u32	rx_buf_len;
+	__u64	event_desc;
+	__u64	ext_ptr;
+	__u64	__resv;
+};
+
+/*
+ * Part 2: this implementation
+ */
+
+/* Offset to mmap an rbuf region that the kernel allocated. */
+#define ZCRX_ABI_MAP_OFF_RBUF_REGION	0x38000000ULL
+
+/**
+ * enum zcrx_abi_reg_flags - flags of an ifq
+ * @ZCRX_ABI_REG_RBUF: received buffers go to an rbuf ring; the io_uring needs
+ *		   neither DEFER_TASKRUN nor CQE32; running out pauses
+ * @ZCRX_ABI_REG_SOFT_SPLIT: accept a driver that splits headers in software
+ * @ZCRX_ABI_REG_MANUAL_RESUME: after falling back to copying, stay there until
+ *			    told to resume
+ */
+enum zcrx_abi_reg_flags {
+	ZCRX_ABI_REG_RBUF		= 1U << 16,
+	ZCRX_ABI_REG_SOFT_SPLIT	= 1U << 17,
+	ZCRX_ABI_REG_MANUAL_RESUME	= 1U << 18,
+};
+
+/**
+ * struct zcrx_rbuf_offsets - where things are in the rbuf region
+ * @hdr: struct zcrx_rbuf_hdr
+ * @cqes: the array of struct zcrx_rbuf_cqe
+ */
+struct zcrx_rbuf_offsets {
+	__u32	hdr;
+	__u32	cqes;
+	__u64	__resv;
+};
+
+/**
+ * struct zcrx_abi_ext_reg - further arguments of a registration
+ * @size: of this struct, in bytes
+ * @nr_areas: entries of the array at zcrx_abi_ifq_reg.area_ptr, 0 for 1
+ * @rbuf_entries: in: wanted entries of the rbuf ring (%ZCRX_ABI_REG_RBUF only);
+ *		  out: rounded up to a power of two
+ * @rbuf_region_ptr: struct zcrx_abi_region_desc: memory of the rbuf ring
+ * @rbuf_offsets: out
+ */
+struct zcrx_abi_ext_reg {
+	__u32	size;
+	__u32	nr_areas;
+	__u32	rbuf_entries;
+	__u32	__resv0;
+	__u64	rbuf_region_ptr;
+	struct zcrx_rbuf_offsets rbuf_offsets;
+	__u64	__resv[3];
+};
+
+/**
+ * struct zcrx_rbuf_cqe - entry of the rbuf ring: received bytes
+ * @off: in bytes within the area
+ * @len: in bytes, never 0
+ * @region: number of the area
+ * @sock: low 8 bits of @tag
+ * @flags: enum zcrx_rbuf_cqe_flags, copy reason in the upper 4 bits
+ * @tag: what the request's SQE carries in its lower 32 bits of addr3
+ */
+struct zcrx_rbuf_cqe {
+	__u32	off;
+	__u32	len;
+	__u16	region;
+	__u8	sock;
+	__u8	flags;
+	__u32	tag;
+};
+
+/**
+ * struct zcrx_rbuf_rqe - entry of the refill ring of an ifq with RBUF
+ * @off: any offset within the chunk that is given back
+ * @len: ignored
+ * @region: number of the area
+ * @pad: zero, or else the entry is skipped
+ * @pad2: zero, or else the entry is skipped
+ */
+struct zcrx_rbuf_rqe {
+	__u32	off;
+	__u32	len;
+	__u16	region;
+	__u16	pad;
+	__u32	pad2;
+};
+
+/* zcrx_rbuf_cqe.flags: the bytes were copied; why is in the upper bits */
+enum zcrx_rbuf_cqe_flags {
+	ZCRX_RBUF_CQE_F_COPIED	= 1U << 0,
+};
+
+#define ZCRX_RBUF_CQE_REASON_SHIFT	4
+
+/**
+ * enum zcrx_abi_copy_reason - why payload was copied
+ * @ZCRX_ABI_COPY_NONE: it was not
+ * @ZCRX_ABI_COPY_LINEAR: it lay beside the headers in the linear part
+ * @ZCRX_ABI_COPY_PAGE: it lay in kernel memory: the NIC delivered to an
+ *			   ordinary queue, or the area had run dry
+ * @ZCRX_ABI_COPY_FOREIGN: it lay in a chunk of another ifq
+ * @ZCRX_ABI_COPY_NR: number of reasons, and of counters
+ */
+enum zcrx_abi_copy_reason {
+	ZCRX_ABI_COPY_NONE,
+	ZCRX_ABI_COPY_LINEAR,
+	ZCRX_ABI_COPY_PAGE,
+	ZCRX_ABI_COPY_FOREIGN,
+	ZCRX_ABI_COPY_NR,
+};
+
+/* zcrx_rbuf_hdr.kflags, written by the kernel */
+enum zcrx_rbuf_kflags {
+	/* Receiving paused: no room in the rbuf ring, or no chunk to copy to.
+	 * Consume and refill, then kick with ZCRX_ABI_CTRL_RESUME.
+	 */
+	ZCRX_RBUF_K_NEED_KICK		= 1U << 0,
+};
+
+/* zcrx_rbuf_hdr.uflags, written by the user */
+enum zcrx_rbuf_uflags {
+	/* Post a CQE when the ring goes from empty to non-empty. */
+	ZCRX_RBUF_U_WAKEUP		= 1U << 0,
+};
+
+/**
+ * struct zcrx_rbuf_hdr - head of the rbuf region, 64-byte aligned
+ * @producer: free-running index, the kernel's
+ * @kflags: enum zcrx_rbuf_kflags, the kernel's
+ * @consumer: free-running index, the user's
+ * @uflags: enum zcrx_rbuf_uflags, the user's
+ * @zc_bytes: bytes delivered in place
+ * @pauses: how often receiving paused
+ * @copied_bytes: bytes copied, by enum zcrx_abi_copy_reason
+ */
+struct zcrx_rbuf_hdr {
+	__u32	producer;
+	__u32	kflags;
+	__u32	__resv0[14];
+
+	__u32	consumer;
+	__u32	uflags;
+	__u32	__resv1[14];
+
+	__u64	zc_bytes;
+	__u64	pauses;
+	__u64	__resv2[6];
+	__u64	copied_bytes[8];
+};
+
+/**
+ * enum zcrx_abi_ctrl_op - operations of ZCRX_ABI_REGISTER_ZCRX_CTRL
+ * @ZCRX_ABI_CTRL_RESUME: look again at requests that paused
+ */
+enum zcrx_abi_ctrl_op {
+	ZCRX_ABI_CTRL_RESUME		= 64,
+};
+
+/**
+ * struct zcrx_abi_ctrl - argument of ZCRX_ABI_REGISTER_ZCRX_CTRL
+ * @zcrx_id: the ifq
+ * @op: enum zcrx_abi_ctrl_op
+ * @args: of the operation; zero for ZCRX_ABI_CTRL_RESUME
+ */
+struct zcrx_abi_ctrl {
+	__u32	zcrx_id;
+	__u32	op;
+	__u64	__resv[2];
+	__u64	args[6];
+};
+
+#endif

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Registration: memory for the rings, the system call, and where the kernel
+ * put things.
+ */
+#include <errno.h>
+#include <liburing-zcrx.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "ring.h"
+#include "syscall.h"
+
+/* Bounds the arithmetic; the kernel's limit is lower. */
+#define MAX_ENTRIES	(1U << 24)
+
+/* Entries of all rings have this size. */
+#define ENTRY_SIZE	16
+
+/* Flags from here on need struct zcrx_abi_ext_reg. */
+#define EXT_FLAGS	0xffff0000U
+
+/* The arguments of the system call; they point to each other. */
+struct registration {
+	struct zcrx_abi_ifq_reg		reg;
+	struct zcrx_abi_ext_reg		ext;
+	struct zcrx_abi_region_desc	refill;
+	struct zcrx_abi_region_desc	rbuf;
+	struct zcrx_abi_area_reg	*areas;
+};
+
+static __u64 to_u64(const void *p)
+{
+	return (uintptr_t)p;
+}
+
+static void *from_u64(__u64 v)
+{
+	return (void *)(uintptr_t)v;
+}
+
+static unsigned int round_up_pow2(unsigned int n)
+{
+	unsigned int p = 1;
+
+	while (p < n)
+		p <<= 1;
+
+	return p;
+}
+
+static size_t round_up_page(size_t n)
+{
+	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (n + page_size - 1) & ~(page_size - 1);
+}
+
+/* A page in front of the entries is more than any kernel's ring head takes. */
+static size_t ring_size(unsigned int nr_entries)
+{
+	return round_up_page(1) +
+	       round_up_page((size_t)round_up_pow2(nr_entries) * ENTRY_SIZE);
+}
+
+static void set_region(struct zcrx_abi_region_desc *desc, void *addr,
+		       size_t size)
+{
+	desc->user_addr = to_u64(addr);
+	desc->size = size;
+	desc->flags = ZCRX_ABI_MEM_REGION_TYPE_USER;
+}
+
+static int check_params(const struct zcrx_params *params, unsigned int nr_areas)
+{
+	if (!nr_areas || !params->refill_entries)
+		return -EINVAL;
+	if (params->refill_entries > MAX_ENTRIES ||
+	    params->rbuf_entries > MAX_ENTRIES)
+		return -EINVAL;
+
+	/* Mainline's registration has room for one area. */
+	if (!params->rbuf_entries &&
+	    (nr_areas > 1 || params->flags & ZCRX_ABI_REG_RBUF))
+		return -EINVAL;
+
+	return 0;
+}
+
+static int alloc_rings(struct zcrx_ifq *ifq, struct registration *r,
+		       const struct zcrx_params *params)
+{
+	size_t refill_size = ring_size(params->refill_entries);
+	size_t rbuf_size = 0;
+	char *mem;
+
+	if (params->rbuf_entries)
+		rbuf_size = ring_size(params->rbuf_entries);
+
+	mem = mmap(NULL, refill_size + rbuf_size, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (mem == MAP_FAILED)
+		return -errno;
+	ifq->mem = mem;
+	ifq->mem_size = refill_size + rbuf_size;
+
+	set_region(&r->refill, mem, refill_size);
+	if (rbuf_size)
+		set_region(&r->rbuf, mem + refill_size, rbuf_size);
+
+	return 0;
+}
+
+static int copy_areas(struct zcrx_ifq *ifq, struct registration *r,
+		      const struct zcrx_area *areas, unsigned int nr_areas)
+{
+	unsigned int i;
+
+	ifq->area_addrs = calloc(nr_areas, sizeof(*ifq->area_addrs));
+	r->areas = calloc(nr_areas, sizeof(*r->areas));
+	if (!ifq->area_addrs || !r->areas)
+		return -ENOMEM;
+
+	for (i = 0; i < nr_areas; i++) {
+		ifq->area_addrs[i] = areas[i].addr;
+		r->areas[i].addr = to_u64(areas[i].addr);
+		r->areas[i].len = areas[i].size;
+	}
+
+	return 0;
+}
+
+static void fill_args(struct registration *r, const struct zcrx_params *params,
+		      unsigned int nr_areas)
+{
+	struct zcrx_abi_ifq_reg *reg = &r->reg;
+
+	reg->if_idx = params->if_idx;
+	reg->if_rxq = params->rxq;
+	reg->rq_entries = params->refill_entries;
+	reg->flags = params->flags;
+	reg->rx_buf_len = params->chunk_size;
+	reg->area_ptr = to_u64(r->areas);
+	reg->region_ptr = to_u64(&r->refill);
+	if (params->rbuf_entries)
+		reg->flags |= ZCRX_ABI_REG_RBUF;
+	if (!(reg->flags & EXT_FLAGS))
+		return;
+
+	reg->ext_ptr = to_u64(&r->ext);
+	r->ext.size = sizeof(r->ext);
+	r->ext.nr_areas = nr_areas;
+	if (!params->rbuf_entries)
+		return;
+
+	r->ext.rbuf_entries = params->rbuf_entries;
+	r->ext.rbuf_region_ptr = to_u64(&r->rbuf);
+}
+
+static void init_refill(struct zcrx_refill_ring *refill,
+			const struct registration *r)
+{
+	char *mem = from_u64(r->refill.user_addr);
+
+	refill->khead = (__u32 *)(mem + r->reg.offsets.head);
+	refill->ktail = (__u32 *)(mem + r->reg.offsets.tail);
+	refill->rqes = mem + r->reg.offsets.rqes;
+	refill->nr_entries = r->reg.rq_entries;
+}
+
+static void init_rbuf(struct zcrx_rbuf_ring *rbuf, const struct registration *r)
+{
+	char *mem = from_u64(r->rbuf.user_addr);
+
+	rbuf->hdr = (struct zcrx_rbuf_hdr *)(mem + r->ext.rbuf_offsets.hdr);
+	rbuf->cqes = (struct zcrx_rbuf_cqe *)(mem + r->ext.rbuf_offsets.cqes);
+	rbuf->nr_entries = r->ext.rbuf_entries;
+}
+
+/**
+ * zcrx_register() - bind a ring to a receive queue
+ * @ring: the ring; stays where it is
+ * @params: what is wanted; then, what it is
+ * @areas: memory to receive into; the array may go, the memory stays the
+ *	   caller's
+ * @nr_areas: their number
+ * @ifq: filled in
+ *
+ * Return: 0 or a negative errno, with nothing registered or allocated.
+ */
+int zcrx_register(struct io_uring *ring, struct zcrx_params *params,
+		  const struct zcrx_area *areas, unsigned int nr_areas,
+		  struct zcrx_ifq *ifq)
+{
+	struct registration r = { .areas = NULL };
+	int ret;
+
+	memset(ifq, 0, sizeof(*ifq));
+	ret = check_params(params, nr_areas);
+	if (ret)
+		return ret;
+
+	ret = alloc_rings(ifq, &r, params);
+	if (!ret)
+		ret = copy_areas(ifq, &r, areas, nr_areas);
+	if (!ret) {
+		fill_args(&r, params, nr_areas);
+		ret = zcrx_ring_register(ring, ZCRX_REGISTER_IFQ, &r.reg, 1);
+	}
+	free(r.areas);
+	if (ret < 0) {
+		zcrx_unregister(ifq);
+		return ret;
+	}
+
+	ifq->ring = ring;
+	ifq->id = r.reg.zcrx_id;
+	init_refill(&ifq->refill, &r);
+	if (params->rbuf_entries)
+		init_rbuf(&ifq->rbuf, &r);
+	params->chunk_size = r.reg.rx_buf_len;
+	params->refill_entries = r.reg.rq_entries;
+	params->rbuf_entries = r.ext.rbuf_entries;
+
+	return 0;
+}
+
+/**
+ * zcrx_unregister() - free what zcrx_register() allocated
+ * @ifq: the ifq, not to be used any more
+ *
+ * The queue itself goes back to the system when the ring is closed: call
+ * io_uring_queue_exit() first.
+ */
+void zcrx_unregister(struct zcrx_ifq *ifq)
+{
+	if (ifq->mem)
+		munmap(ifq->mem, ifq->mem_size);
+	free(ifq->area_addrs);
+	memset(ifq, 0, sizeof(*ifq));
+}
