@@ -23,6 +23,13 @@ struct nic nic;
 static pid_t main_pid;
 static unsigned int old_rx_ring;
 
+static const char *env(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
 /**
  * nic_run() - run a command
  * @fmt: it, for the shell
@@ -36,9 +43,9 @@ bool nic_run(const char *fmt, ...)
 	int len;
 
 	va_start(ap, fmt);
-	len = vsnprintf(cmd, sizeof(cmd) - 16, fmt, ap);
+	len = sprintf(cmd, "exec >/dev/null 2>&1; ");
+	vsnprintf(cmd + len, sizeof(cmd) - len, fmt, ap);
 	va_end(ap);
-	strcpy(cmd + len, " >/dev/null 2>&1");
 
 	return system(cmd) == 0;
 }
@@ -116,6 +123,39 @@ unsigned int nic_mtu(void)
 	return ret ? 0 : ifr.ifr_mtu;
 }
 
+#define VLAN_IFACE	"zcrx_vlan"
+
+/**
+ * nic_add_vlan() - set up the VLAN that the environment names
+ *
+ * Return: address of the peer in it, or NULL: nothing is named, or that did not
+ * work.
+ */
+const char *nic_add_vlan(void)
+{
+	const char *id = env("VLAN_ID"), *local = env("VLAN_LOCAL_V4");
+	const char *remote = env("VLAN_REMOTE_V4");
+
+	if (!id || !local || !remote)
+		return NULL;
+	if (nic_run("ip link add link %s name " VLAN_IFACE " type vlan id %s",
+		    nic.name, id) &&
+	    nic_run("ip addr add %s dev " VLAN_IFACE, local) &&
+	    nic_run("ip link set " VLAN_IFACE " up"))
+		return remote;
+	nic_del_vlan();
+
+	return NULL;
+}
+
+/**
+ * nic_del_vlan() - undo nic_add_vlan()
+ */
+void nic_del_vlan(void)
+{
+	nic_run("ip link del " VLAN_IFACE);
+}
+
 static unsigned int count_rxqs(void)
 {
 	unsigned int nr = 0;
@@ -142,13 +182,6 @@ static void nic_restore(void)
 		nic_run("ethtool -X %s default", nic.name);
 	set_rx_ring(old_rx_ring);
 	nic_set_split("auto");
-}
-
-static const char *env(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? value : NULL;
 }
 
 /**

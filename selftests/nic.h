@@ -2,7 +2,9 @@
 /*
  * The NIC under test and the peer, as the environment names them: NETIF,
  * REMOTE_V4, REMOTE_V6 as for all tests of drivers; and REMOTE_PORT of the
- * peer, ZCRX_RXQ (receive queue to use), ZCRX_MIB (how much to receive).
+ * peer, ZCRX_RXQ (receive queue to use), ZCRX_MIB (how much to receive),
+ * VLAN_ID, VLAN_LOCAL_V4 (with prefix length), VLAN_REMOTE_V4 (the peer in a
+ * VLAN).
  */
 #ifndef ZCRX_SELFTEST_NIC_H
 #define ZCRX_SELFTEST_NIC_H
@@ -37,6 +39,8 @@ bool nic_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool nic_set_split(const char *setting);
 bool nic_steer(unsigned int rxq);
 unsigned int nic_mtu(void);
+const char *nic_add_vlan(void);
+void nic_del_vlan(void);
 
 /* To be used instead of TEST_HARNESS_MAIN */
 #define ZCRX_TEST_MAIN						\

@@ -12,6 +12,9 @@
 /* Nothing for so long is a failure. */
 #define STALL_MS	20000
 
+/* How often to look whether the kernel has made room in the refill ring */
+#define REFILL_POLL_MS	5
+
 static bool fail(struct receiver *r, const char *fmt, ...)
 {
 	va_list ap;
@@ -143,6 +146,7 @@ bool receiver_connect(struct receiver *r, const char *host, unsigned int nr,
 
 static bool give_back(struct receiver *r, unsigned int keep)
 {
+	r->refill_full = false;
 	while (r->nr_held > keep) {
 		unsigned int i = pattern_word(r->rnd++, 0) % r->nr_held;
 		const struct piece *p = &r->held[i];
@@ -151,8 +155,10 @@ static bool give_back(struct receiver *r, unsigned int keep)
 				p->len, p->stream_off))
 			return fail(r, "flow %u, byte %llu: a chunk changed while we held it",
 				    p->flow, p->stream_off);
-		if (!ifq_give_back(&r->ifq, p->off))
+		if (!ifq_give_back(&r->ifq, p->off)) {
+			r->refill_full = true;
 			break;
+		}
 		r->held[i] = r->held[--r->nr_held];
 	}
 	ifq_refill_submit(&r->ifq);
@@ -331,6 +337,27 @@ static bool resume(struct receiver *r)
 	return !ret || fail(r, "resume: %s", strerror(-ret));
 }
 
+/* Waits for completions: 0, -ETIME, or another negative error. */
+static int wait_for_more(struct receiver *r)
+{
+	bool wait = r->mode == RECV_CQE32 || ifq_rbuf_may_sleep(&r->ifq);
+	int ret, ms;
+
+	for (ms = STALL_MS; ms > 0; ms -= REFILL_POLL_MS) {
+		ret = uring_enter(&r->ring, wait,
+				  r->refill_full ? REFILL_POLL_MS : ms);
+		if (ret != -ETIME || !r->refill_full)
+			return ret == -EINTR ? 0 : ret;
+		/* A request that runs, finds no room and pauses again says so
+		 * by the flag only.
+		 */
+		if (!give_back(r, r->hold / 2) || !resume(r))
+			return -EIO;
+	}
+
+	return -ETIME;
+}
+
 /**
  * receiver_run() - receive
  * @r: with connections
@@ -340,15 +367,15 @@ static bool resume(struct receiver *r)
  */
 bool receiver_run(struct receiver *r, __u64 bytes)
 {
-	bool wait;
 	int ret;
 
 	while (bytes ? r->bytes < bytes : r->nr_eof < r->nr_flows) {
-		wait = r->mode == RECV_CQE32 || ifq_rbuf_may_sleep(&r->ifq);
-		ret = uring_enter(&r->ring, wait, STALL_MS);
+		ret = wait_for_more(r);
+		if (ret == -EIO)
+			return false;
 		if (ret == -ETIME)
 			return fail_stalled(r);
-		if (ret && ret != -EINTR)
+		if (ret)
 			return fail(r, "io_uring_enter: %s", strerror(-ret));
 		if (!receive_cqes(r))
 			return false;

@@ -49,6 +49,7 @@ struct piece {
  * @held: pieces not yet given back
  * @nr_held: their number
  * @size_held: room for how many
+ * @refill_full: some of them should have been given back, but found no room
  * @hold: give back half of the pieces when there are so many
  * @bytes: received in all
  * @copied: of these, bytes that the kernel says it copied (rbuf only)
@@ -75,6 +76,7 @@ struct receiver {
 	struct piece		*held;
 	unsigned int		nr_held;
 	unsigned int		size_held;
+	bool			refill_full;
 	unsigned int		hold;
 	__u64			bytes;
 	__u64			copied;

@@ -280,27 +280,18 @@ TEST_F_TIMEOUT(ops, steering, TIMEOUT_S)
 	}
 }
 
-/*
- * A connection on a VLAN on top of the interface, through the bound queue, next
- * to the other ones. The environment says where: VLAN_ID, VLAN_LOCAL_V4 (with
- * prefix length), VLAN_REMOTE_V4.
- */
+/* A VLAN comes and goes, with a connection through the bound queue. */
 TEST_F_TIMEOUT(ops, vlan, TIMEOUT_S)
 {
-	const char *id = getenv("VLAN_ID"), *local = getenv("VLAN_LOCAL_V4");
-	const char *remote = getenv("VLAN_REMOTE_V4");
+	const char *remote = nic_add_vlan();
 	static char buf[WRITE_SIZE];
 	struct flow flow;
 	ssize_t n;
 
-	if (!id || !local || !remote)
-		SKIP(return, "VLAN_ID, VLAN_LOCAL_V4 and VLAN_REMOTE_V4 are not set");
-	ASSERT_TRUE(nic_run("ip link add link %s name zcrx_vlan type vlan id %s",
-			    nic.name, id));
-	EXPECT_TRUE(nic_run("ip addr add %s dev zcrx_vlan && ip link set zcrx_vlan up",
-			    local));
+	if (!remote)
+		SKIP(return, "VLAN_ID, VLAN_LOCAL_V4 and VLAN_REMOTE_V4 don't name the peer in a VLAN");
 	EXPECT_EQ(0, flow_connect(&flow, remote, 4 << 20, WRITE_SIZE)) {
-		nic_run("ip link del zcrx_vlan");
+		nic_del_vlan();
 		return;
 	}
 	while ((n = recv(flow.fd, buf, sizeof(buf), 0)) > 0)
@@ -310,7 +301,7 @@ TEST_F_TIMEOUT(ops, vlan, TIMEOUT_S)
 		TH_LOG("wrong after %llu bytes", flow.got);
 	flow_close(&flow);
 	ASSERT_PROGRESS("with a VLAN");
-	EXPECT_TRUE(nic_run("ip link del zcrx_vlan"));
+	nic_del_vlan();
 	ASSERT_PROGRESS("after the VLAN");
 }
 

@@ -149,6 +149,22 @@ TEST_F_TIMEOUT(steer, small_writes, TIMEOUT_S)
 	ASSERT_TRUE(receiver_run(&self->r, 0)) TH_LOG("%s", self->r.why);
 }
 
+/* The tag is taken out before headers are split, or it is part of them. */
+TEST_F_TIMEOUT(steer, vlan, TIMEOUT_S)
+{
+	const char *remote = nic_add_vlan();
+	struct ifq_stats stats;
+
+	if (!remote)
+		SKIP(return, "VLAN_ID, VLAN_LOCAL_V4 and VLAN_REMOTE_V4 don't name the peer in a VLAN");
+	EXPECT_TRUE(receiver_connect(&self->r, remote, 1, 4 << 20, WRITE_SIZE))
+		TH_LOG("%s", self->r.why);
+	EXPECT_TRUE(receiver_run(&self->r, 0)) TH_LOG("%s", self->r.why);
+	nic_del_vlan();
+	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
+	EXPECT_LT(0, stats.zc_bytes);
+}
+
 /* Our flow in the queue of another ifq: its chunks are not ours, copied. */
 TEST_F_TIMEOUT(steer, other_ifq, TIMEOUT_S)
 {
