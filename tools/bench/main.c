@@ -21,6 +21,8 @@ static const struct receiver *const receivers[] = {
 	&recv_receiver,
 	&trunc_receiver,
 	&uring_receiver,
+	&cqe32_receiver,
+	&rbuf_receiver,
 };
 
 #define NR_RECEIVERS	(sizeof(receivers) / sizeof(receivers[0]))

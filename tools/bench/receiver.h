@@ -32,5 +32,7 @@ struct receiver {
 extern const struct receiver recv_receiver;
 extern const struct receiver trunc_receiver;
 extern const struct receiver uring_receiver;
+extern const struct receiver cqe32_receiver;
+extern const struct receiver rbuf_receiver;
 
 #endif

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Zero copy, with both forms of completions: nobody looks at the payload, as
+ * with the other receivers
+ */
+#include <errno.h>
+#include <liburing-zcrx.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "receiver.h"
+
+#define AREA_SIZE	(64 << 20)
+#define RING_ENTRIES	16384
+
+static struct io_uring ring;
+static struct zcrx_area area;
+static struct zcrx_ifq ifq;
+
+static int setup(const struct bench_nic *nic, unsigned int ring_flags,
+		 unsigned int rbuf_entries)
+{
+	struct io_uring_params ring_params = {
+		.flags = IORING_SETUP_SINGLE_ISSUER |
+			 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
+			 ring_flags,
+		.cq_entries = RING_ENTRIES,
+	};
+	struct zcrx_params params = {
+		.rxq = nic->rxq,
+		.refill_entries = RING_ENTRIES,
+		.rbuf_entries = rbuf_entries,
+	};
+	int ret;
+
+	params.if_idx = nic->ifname ? if_nametoindex(nic->ifname) : 0;
+	if (!params.if_idx)
+		return -ENODEV;
+
+	ret = io_uring_queue_init_params(8, &ring, &ring_params);
+	if (ret)
+		return ret;
+	ret = zcrx_area_alloc(&area, AREA_SIZE, 0);
+	if (ret)
+		return ret;
+	return zcrx_register(&ring, &params, &area, 1, &ifq);
+}
+
+static int setup_cqe32(const struct bench_nic *nic)
+{
+	return setup(nic, IORING_SETUP_CQE32, 0);
+}
+
+static int setup_rbuf(const struct bench_nic *nic)
+{
+	return setup(nic, 0, RING_ENTRIES);
+}
+
+/* The kernel's counters of the ifq, in both forms of completions. */
+static int read_counters(struct bench_count *count)
+{
+	unsigned long long zc, linear, page, foreign;
+	int ret = -ENOENT;
+	char path[64], line[512];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", ring.ring_fd);
+	file = fopen(path, "r");
+	if (!file)
+		return -errno;
+	while (fgets(line, sizeof(line), file)) {
+		const char *at = strstr(line, "zc_bytes=");
+
+		if (at && sscanf(at, "zc_bytes=%llu copied_linear=%llu copied_page=%llu copied_foreign=%llu",
+				 &zc, &linear, &page, &foreign) == 4) {
+			count->zc_bytes = zc;
+			count->copied_bytes = linear + page + foreign;
+			ret = 0;
+		}
+	}
+	fclose(file);
+	return ret;
+}
+
+static void arm(int fd)
+{
+	zcrx_prep_recv_multishot(io_uring_get_sqe(&ring), &ifq, fd, 0, 0);
+}
+
+/* Takes entries as far as there is room to give them back. */
+static void drain_rbuf(struct bench_count *count)
+{
+	unsigned int i, nr;
+
+	nr = zcrx_refill_reserve(&ifq, zcrx_rbuf_peek(&ifq));
+	for (i = 0; i < nr; i++) {
+		const struct zcrx_rbuf_cqe *rbuf = zcrx_rbuf_read(&ifq, i);
+
+		count->bytes += rbuf->len;
+		zcrx_refill_write(&ifq, zcrx_rbuf_off(rbuf));
+	}
+	zcrx_refill_submit(&ifq);
+	zcrx_rbuf_release(&ifq, nr);
+}
+
+/*
+ * Takes all CQEs. Returns 1 when the request has ended well, 0 when it goes
+ * on, or -errno.
+ */
+static int drain_cqes(int fd, struct bench_count *count)
+{
+	struct io_uring_cqe *cqe;
+	unsigned int head, nr = 0;
+	int ret = 0;
+
+	io_uring_for_each_cqe(&ring, head, cqe) {
+		nr++;
+		if (!ifq.rbuf.hdr && zcrx_cqe32_has_data(cqe)) {
+			count->bytes += cqe->res;
+			while (!zcrx_refill_reserve(&ifq, 1))
+				zcrx_refill_submit(&ifq);
+			zcrx_refill_write(&ifq, zcrx_cqe32_off(cqe));
+		} else if (cqe->res == -ENOSPC) {
+			arm(fd);
+		} else if (!(cqe->flags & IORING_CQE_F_MORE)) {
+			ret = cqe->res < 0 ? cqe->res : 1;
+		}
+	}
+	io_uring_cq_advance(&ring, nr);
+	zcrx_refill_submit(&ifq);
+	return ret;
+}
+
+static int receive(int fd, struct bench_count *count)
+{
+	struct bench_count before = { 0 };
+	int ret;
+
+	ret = read_counters(&before);
+	if (ret)
+		return ret;
+
+	arm(fd);
+	do {
+		ret = zcrx_submit_and_wait(&ifq);
+		if (ret < 0)
+			return ret;
+		ret = drain_cqes(fd, count);
+		if (ifq.rbuf.hdr)
+			drain_rbuf(count);
+		if (!ret)
+			ret = zcrx_kick(&ifq);
+	} while (!ret);
+	if (ret < 0)
+		return ret;
+
+	while (ifq.rbuf.hdr && zcrx_rbuf_peek(&ifq))
+		drain_rbuf(count);
+	ret = read_counters(count);
+	count->zc_bytes -= before.zc_bytes;
+	count->copied_bytes -= before.copied_bytes;
+	return ret;
+}
+
+const struct receiver cqe32_receiver = { "cqe32", setup_cqe32, receive };
+const struct receiver rbuf_receiver = { "rbuf", setup_rbuf, receive };
