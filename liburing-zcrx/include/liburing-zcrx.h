@@ -450,6 +450,23 @@ static inline bool zcrx_rbuf_prepare_wait(struct zcrx_ifq *ifq)
 }
 
 /**
+ * zcrx_submit_and_wait() - submit requests, and wait for something to do
+ * @ifq: any
+ *
+ * Returns when there are entries in the rbuf ring, or CQEs. Does not wait for
+ * a CQE if there are entries already.
+ *
+ * Return: 0 or more, or a negative errno, as io_uring_submit_and_wait(3).
+ */
+static inline int zcrx_submit_and_wait(struct zcrx_ifq *ifq)
+{
+	if (ifq->rbuf.hdr && !zcrx_rbuf_prepare_wait(ifq))
+		return io_uring_submit(ifq->ring);
+
+	return io_uring_submit_and_wait(ifq->ring, 1);
+}
+
+/**
  * zcrx_rbuf_finish_wait() - ask for no more CQEs: the ring is being polled
  * @ifq: with an rbuf ring
  */
