@@ -104,6 +104,16 @@ static void set_rx_ring(unsigned int size)
 }
 
 /**
+ * nic_ifindex() - index of the interface, which may come anew
+ *
+ * Return: the index, or 0.
+ */
+unsigned int nic_ifindex(void)
+{
+	return if_nametoindex(nic.name);
+}
+
+/**
  * nic_mtu() - MTU of the interface
  *
  * Return: the MTU, or 0.
@@ -185,6 +195,18 @@ static void nic_restore(void)
 }
 
 /**
+ * nic_configure() - set ring size, header split and steering
+ *
+ * Return: whether it worked.
+ */
+bool nic_configure(void)
+{
+	set_rx_ring(RX_RING);
+
+	return nic_set_split("on") && nic_steer(nic.rxq);
+}
+
+/**
  * nic_setup() - read the environment, and set up the NIC until the process exits
  *
  * Exits if that can't be done: the tests are skipped then.
@@ -194,8 +216,7 @@ void nic_setup(void)
 	nic.name = env("NETIF");
 	if (!nic.name)
 		ksft_exit_skip("NETIF is not set: name the interface to test\n");
-	nic.ifindex = if_nametoindex(nic.name);
-	if (!nic.ifindex)
+	if (!nic_ifindex())
 		ksft_exit_skip("there is no interface %s\n", nic.name);
 	if (!uring_has_recv_zc())
 		ksft_exit_skip("the running kernel has no IORING_OP_RECV_ZC\n");
@@ -209,11 +230,7 @@ void nic_setup(void)
 
 	main_pid = getpid();
 	atexit(nic_restore);
-	set_rx_ring(RX_RING);
-	if (!nic_set_split("on"))
-		ksft_exit_skip("%s can't split headers, or neither ethtool (6.10 or later) nor zcrx-split is there to tell it to\n",
-			       nic.name);
-	if (!nic_steer(nic.rxq))
-		ksft_exit_skip("can't steer flows to queue %u of %s with ethtool -X\n",
-			       nic.rxq, nic.name);
+	if (!nic_configure())
+		ksft_exit_skip("%s can't split headers, or neither ethtool (6.10 or later) nor zcrx-split is there to tell it to; or ethtool -X can't steer flows to its queue %u\n",
+			       nic.name, nic.rxq);
 }

@@ -15,7 +15,6 @@
 /**
  * struct nic - what the tests run on
  * @name: of the interface
- * @ifindex: its index
  * @nr_rxqs: number of its receive queues
  * @rxq: the one to bind
  * @remote_v4: the peer's address, or NULL
@@ -24,7 +23,6 @@
  */
 struct nic {
 	const char	*name;
-	unsigned int	ifindex;
 	unsigned int	nr_rxqs;
 	unsigned int	rxq;
 	const char	*remote_v4;
@@ -35,6 +33,8 @@ struct nic {
 extern struct nic nic;
 
 void nic_setup(void);
+bool nic_configure(void);
+unsigned int nic_ifindex(void);
 bool nic_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool nic_set_split(const char *setting);
 bool nic_steer(unsigned int rxq);

@@ -52,7 +52,7 @@ void receiver_prepare(struct receiver *r, enum receiver_mode mode,
 	r->hold = area_size / 4096 / 2;
 	if (getrandom(&r->rnd, sizeof(r->rnd), 0) < 0)
 		r->rnd = 1;
-	ifq_args_init(&r->args, nic.ifindex, nic.rxq, mode != RECV_CQE32,
+	ifq_args_init(&r->args, nic_ifindex(), nic.rxq, mode != RECV_CQE32,
 		      area_size, RECEIVER_ENTRIES);
 }
 

@@ -178,7 +178,7 @@ FIXTURE_SETUP(args)
 {
 	ASSERT_EQ(0, uring_init(&self->ring,
 				variant->rbuf ? 0 : URING_CQE32_FLAGS, 64));
-	ifq_args_init(&self->args, nic.ifindex, nic.rxq, variant->rbuf,
+	ifq_args_init(&self->args, nic_ifindex(), nic.rxq, variant->rbuf,
 		      AREA_SIZE, ENTRIES);
 }
 
@@ -252,7 +252,7 @@ TEST_F(args, clamp)
 	ASSERT_EQ(0, uring_init(&ring, IORING_SETUP_CLAMP |
 				(variant->rbuf ? 0 : URING_CQE32_FLAGS), 64));
 	ifq_args_free(&self->args);
-	ifq_args_init(&self->args, nic.ifindex, nic.rxq, variant->rbuf,
+	ifq_args_init(&self->args, nic_ifindex(), nic.rxq, variant->rbuf,
 		      AREA_SIZE, 32768);
 	reg->rq_entries = 100000;
 	EXPECT_EQ(0, ifq_register(&self->ifq, &ring, &self->args));
@@ -519,7 +519,7 @@ TEST(ring_flags)
 	struct ifq ifq;
 	unsigned int i;
 
-	ifq_args_init(&args, nic.ifindex, nic.rxq, false, AREA_SIZE, ENTRIES);
+	ifq_args_init(&args, nic_ifindex(), nic.rxq, false, AREA_SIZE, ENTRIES);
 	for (i = 0; i < ARRAY_SIZE(flags); i++) {
 		ASSERT_EQ(0, uring_init(&ring, flags[i], 64));
 		EXPECT_EQ(-EINVAL, ifq_register(&ifq, &ring, &args))

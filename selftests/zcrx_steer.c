@@ -274,7 +274,7 @@ TEST_F_TIMEOUT(steer, capture, TIMEOUT_S)
 	struct sockaddr_ll ll = {
 		.sll_family	= AF_PACKET,
 		.sll_protocol	= htons(ETH_P_IP),
-		.sll_ifindex	= nic.ifindex,
+		.sll_ifindex	= nic_ifindex(),
 	};
 	struct timeval second = { .tv_sec = 1 };
 	unsigned int frames = 0, ihl, doff, len;
