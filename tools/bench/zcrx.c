@@ -88,12 +88,16 @@ static void arm(int fd)
 	zcrx_prep_recv_multishot(io_uring_get_sqe(&ring), &ifq, fd, 0, 0);
 }
 
-/* Takes entries as far as there is room to give them back. */
-static void drain_rbuf(struct bench_count *count)
+/*
+ * Takes entries as far as there is room to give them back; when there is none,
+ * the kernel is asked to take what is in the refill ring.
+ */
+static int drain_rbuf(struct bench_count *count)
 {
-	unsigned int i, nr;
+	unsigned int i, ready, nr;
 
-	nr = zcrx_refill_reserve(&ifq, zcrx_rbuf_peek(&ifq));
+	ready = zcrx_rbuf_peek(&ifq);
+	nr = zcrx_refill_reserve(&ifq, ready);
 	for (i = 0; i < nr; i++) {
 		const struct zcrx_rbuf_cqe *rbuf = zcrx_rbuf_read(&ifq, i);
 
@@ -102,6 +106,7 @@ static void drain_rbuf(struct bench_count *count)
 	}
 	zcrx_refill_submit(&ifq);
 	zcrx_rbuf_release(&ifq, nr);
+	return ready && !nr ? zcrx_resume(&ifq) : zcrx_kick(&ifq);
 }
 
 /*
@@ -135,7 +140,7 @@ static int drain_cqes(int fd, struct bench_count *count)
 static int receive(int fd, struct bench_count *count)
 {
 	struct bench_count before = { 0 };
-	int ret;
+	int ret, done;
 
 	ret = read_counters(&before);
 	if (ret)
@@ -146,17 +151,17 @@ static int receive(int fd, struct bench_count *count)
 		ret = zcrx_submit_and_wait(&ifq);
 		if (ret < 0)
 			return ret;
-		ret = drain_cqes(fd, count);
-		if (ifq.rbuf.hdr)
-			drain_rbuf(count);
-		if (!ret)
-			ret = zcrx_kick(&ifq);
-	} while (!ret);
-	if (ret < 0)
-		return ret;
+		done = drain_cqes(fd, count);
+		if (done < 0)
+			return done;
+		/* What the request posted comes before its end. */
+		while (ifq.rbuf.hdr && zcrx_rbuf_peek(&ifq)) {
+			ret = drain_rbuf(count);
+			if (ret < 0)
+				return ret;
+		}
+	} while (!done);
 
-	while (ifq.rbuf.hdr && zcrx_rbuf_peek(&ifq))
-		drain_rbuf(count);
 	ret = read_counters(count);
 	count->zc_bytes -= before.zc_bytes;
 	count->copied_bytes -= before.copied_bytes;
