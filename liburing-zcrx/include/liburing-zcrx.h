@@ -460,10 +460,16 @@ static inline bool zcrx_rbuf_prepare_wait(struct zcrx_ifq *ifq)
  */
 static inline int zcrx_submit_and_wait(struct zcrx_ifq *ifq)
 {
-	if (ifq->rbuf.hdr && !zcrx_rbuf_prepare_wait(ifq))
-		return io_uring_submit(ifq->ring);
+	if (!ifq->rbuf.hdr || zcrx_rbuf_prepare_wait(ifq))
+		return io_uring_submit_and_wait(ifq->ring, 1);
 
-	return io_uring_submit_and_wait(ifq->ring, 1);
+	/* Such a ring does no work unless it is asked to, and the rbuf ring
+	 * need never become empty.
+	 */
+	if (ifq->ring->flags & IORING_SETUP_DEFER_TASKRUN)
+		return io_uring_submit_and_get_events(ifq->ring);
+
+	return io_uring_submit(ifq->ring);
 }
 
 /**

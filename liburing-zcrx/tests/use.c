@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/* A user of the header, as C and as C++: every function once */
+#ifdef WITH_MAINLINE
+#include "mainline.h"
+#endif
+#include <liburing-zcrx.h>
+
+static void use_rbuf(struct zcrx_ifq *ifq, struct io_uring_sqe *sqe)
+{
+	const struct zcrx_rbuf_cqe *buf;
+	unsigned int nr;
+
+	zcrx_prep_recv(sqe, ifq, 0, 0, 1);
+	zcrx_submit_and_wait(ifq);
+	zcrx_for_each_rbuf(ifq, nr, buf) {
+		zcrx_rbuf_data(ifq, buf);
+		zcrx_refill(ifq, zcrx_rbuf_off(buf));
+	}
+	zcrx_rbuf_release(ifq, nr);
+	zcrx_kick(ifq);
+	if (!zcrx_rbuf_prepare_wait(ifq))
+		zcrx_rbuf_finish_wait(ifq);
+}
+
+static void use_cqe32(struct zcrx_ifq *ifq, struct io_uring_cqe *cqe)
+{
+	if (!zcrx_cqe32_has_data(cqe) || !zcrx_cqe32_data(ifq, cqe))
+		return;
+	if (zcrx_refill_reserve(ifq, 1))
+		zcrx_refill_write(ifq, zcrx_cqe32_off(cqe));
+	zcrx_refill_submit(ifq);
+}
+
+int main(int argc, char **argv)
+{
+	struct zcrx_params params = { 0, 0, 0, 64, 64, 0 };
+	struct zcrx_counters counters;
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	struct zcrx_area area;
+	struct io_uring ring;
+	struct zcrx_ifq ifq;
+
+	(void)argv;
+	if (argc == 1)
+		return zcrx_probe() < -4095;
+
+	if (zcrx_area_alloc(&area, 4096, ZCRX_AREA_HUGE) ||
+	    io_uring_queue_init(8, &ring, 0) ||
+	    zcrx_register(&ring, &params, &area, 1, &ifq))
+		return 1;
+	sqe = io_uring_get_sqe(&ring);
+	zcrx_prep_recv_multishot(sqe, &ifq, 0, 0, 0);
+	use_rbuf(&ifq, sqe);
+	if (!io_uring_peek_cqe(&ring, &cqe))
+		use_cqe32(&ifq, cqe);
+	zcrx_read_counters(&ifq, &counters);
+	io_uring_queue_exit(&ring);
+	zcrx_unregister(&ifq);
+	zcrx_area_free(&area);
+
+	return 0;
+}
