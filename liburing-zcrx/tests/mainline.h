@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
 /*
- * Names that the headers of liburing 2.10 and later declare: the library's own
- * header has to stand beside them. Only the names matter here.
+ * Names that the headers of newer versions of liburing declare: the library's
+ * own header has to stand beside them. Only the names matter here. With such a
+ * version, the real ones are used.
  */
 #ifndef ZCRX_TEST_MAINLINE_H
 #define ZCRX_TEST_MAINLINE_H
 
 #include <liburing.h>
 
-#ifndef IORING_ZCRX_AREA_SHIFT
+/* Older than? 2.3 does not say which version it is. */
+#ifndef IO_URING_CHECK_VERSION
+#define IO_URING_CHECK_VERSION(major, minor)	1
+#endif
+
+/* The declarations begin with 2.9. */
+#if IO_URING_CHECK_VERSION(2, 9)
 #define IORING_ZCRX_AREA_SHIFT		48
 #define IORING_ZCRX_AREA_MASK		(~0ULL << IORING_ZCRX_AREA_SHIFT)
 
