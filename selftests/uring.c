@@ -147,10 +147,9 @@ bool uring_pop(struct uring *ring, struct io_uring_cqe *cqe, __u64 extra[2])
 
 	src = &ring->cqes[(head & ring->cq_mask) << shift];
 	*cqe = *src;
+	memset(extra, 0, 2 * sizeof(extra[0]));
 	if (shift)
 		memcpy(extra, src + 1, sizeof(*src));
-	else
-		extra[0] = extra[1] = 0;
 	__atomic_store_n(ring->cq_head, head + 1, __ATOMIC_RELEASE);
 
 	return true;

@@ -63,8 +63,10 @@ TEST_F_TIMEOUT(rings, kernel_memory, TIMEOUT_S)
 	struct ifq_args *args = &self->r.args;
 	void *p;
 
-	args->refill.user_addr = args->rbuf.user_addr = 0;
-	args->refill.flags = args->rbuf.flags = 0;
+	args->refill.user_addr = 0;
+	args->refill.flags = 0;
+	args->rbuf.user_addr = 0;
+	args->rbuf.flags = 0;
 	receive_all(_metadata, self, 2);
 
 	/* Nothing is behind other offsets. */
