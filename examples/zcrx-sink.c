@@ -44,6 +44,7 @@ static struct io_uring ring;
 static struct zcrx_ifq ifq;
 static struct flow flows[MAX_FLOWS];
 static unsigned int nr_ended;
+static bool must_restart;
 
 /* Buffers that have been used, and are kept for a while */
 static __u64 held[MAX_HELD];
@@ -92,7 +93,7 @@ static void end(struct flow *flow, int res)
 {
 	/* With 32-byte CQEs, running out of CQEs or chunks ends a request. */
 	if (res == -ENOSPC || res == -ENOMEM) {
-		flow->rearm = true;
+		flow->rearm = must_restart = true;
 		return;
 	}
 	check(res, "receive");
@@ -146,21 +147,28 @@ static void receive_rbuf(const struct options *opt)
 	}
 }
 
-static void receive_cqe32(const struct options *opt)
+/* Go on with what has ended for want of CQEs or chunks. */
+static void restart(const struct options *opt)
 {
 	unsigned int i;
 
+	give_back(0);
+	/* Kernels that do not know this do it by themselves. */
+	zcrx_resume(&ifq);
+	for (i = 0; i < opt->nr_flows; i++)
+		if (flows[i].rearm)
+			start(&flows[i]);
+	must_restart = false;
+}
+
+static void receive_cqe32(const struct options *opt)
+{
 	while (nr_ended < opt->nr_flows) {
 		check(zcrx_submit_and_wait(&ifq), "wait");
 		read_cqes(true);
 		give_back(opt->hold);
-
-		for (i = 0; i < opt->nr_flows; i++) {
-			if (!flows[i].rearm)
-				continue;
-			give_back(0);
-			start(&flows[i]);
-		}
+		if (must_restart)
+			restart(opt);
 	}
 }
 

@@ -10,6 +10,9 @@
 /* IORING_REGISTER_USE_REGISTERED_RING: the file is an index, since Linux 6.3 */
 #define REGISTERED_RING		(1U << 31)
 
+/* Mainline's operation */
+#define CTRL_FLUSH_RQ		0
+
 /**
  * zcrx_ring_register() - io_uring_register(2)
  * @ring: the ring; it may have no file descriptor but a registered one
@@ -30,8 +33,8 @@ int zcrx_ring_register(const struct io_uring *ring, unsigned int opcode,
 }
 
 /**
- * zcrx_resume() - go on with requests that paused
- * @ifq: with an rbuf ring
+ * zcrx_resume() - have the kernel take what was given back, and go on
+ * @ifq: the ifq
  *
  * Return: 0 or a negative errno.
  */
@@ -39,7 +42,8 @@ int zcrx_resume(struct zcrx_ifq *ifq)
 {
 	struct zcrx_abi_ctrl ctrl = {
 		.zcrx_id	= ifq->id,
-		.op		= ZCRX_ABI_CTRL_RESUME,
+		.op		= ifq->rbuf.hdr ? ZCRX_ABI_CTRL_RESUME :
+						  CTRL_FLUSH_RQ,
 	};
 
 	return zcrx_ring_register(ifq->ring, ZCRX_REGISTER_CTRL, &ctrl, 0);

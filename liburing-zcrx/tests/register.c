@@ -172,6 +172,14 @@ static void resume(void)
 	EXPECT(fake.opcode == 36 && fake.fd == 42);
 	EXPECT(fake.ctrl.zcrx_id == 5 && fake.ctrl.op == 64);
 	zcrx_unregister(&ifq);
+
+	fake_reset(FAKE_MAINLINE);
+	fake.ring_flags = CQE32_RING;
+	params.rbuf_entries = 0;
+	EXPECT(!zcrx_register(&ring, &params, areas, 1, &ifq));
+	EXPECT(!zcrx_resume(&ifq));
+	EXPECT(fake.opcode == 36 && fake.ctrl.zcrx_id == 5 && !fake.ctrl.op);
+	zcrx_unregister(&ifq);
 }
 
 static void counters(void)
