@@ -209,11 +209,15 @@ static __u32 *refill_tail(void)
 	return (__u32 *)(fake.refill + REFILL_TAIL);
 }
 
-/* Have all positions begin at @pos: they may wrap around. */
+/*
+ * Have all positions begin at @pos: they may wrap around. Entries are rubbish
+ * before they are written.
+ */
 void fake_start_at(struct zcrx_ifq *ifq, __u32 pos)
 {
 	fake.head = ifq->refill.head = ifq->refill.tail = pos;
 	*refill_head() = *refill_tail() = pos;
+	memset(fake.refill + REFILL_RQES, 0xff, (fake.refill_mask + 1) * 16);
 	if (!fake.rbuf_hdr)
 		return;
 	fake.producer = ifq->rbuf.producer = ifq->rbuf.consumer = pos;

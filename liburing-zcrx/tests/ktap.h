@@ -8,6 +8,10 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <unistd.h>
+
+/* For all cases together; seconds, enough for a slow machine */
+#define KTAP_TIME_LIMIT	120
 
 struct ktap_case {
 	const char	*name;
@@ -37,7 +41,9 @@ static inline int ktap_run(const struct ktap_case *cases, unsigned int nr)
 {
 	unsigned int i, nr_failed = 0, nr_skipped = 0;
 
+	alarm(KTAP_TIME_LIMIT);
 	printf("KTAP version 1\n1..%u\n", nr);
+	fflush(stdout);
 	for (i = 0; i < nr; i++) {
 		ktap_failed = false;
 		ktap_skipped = NULL;
