@@ -108,22 +108,22 @@ static void rbuf_bytes(void)
 
 static void cqe32_bytes(void)
 {
-	struct {
-		struct io_uring_cqe	cqe;
-		struct zcrx_abi_cqe	zcrx;
-	} c = {
-		.cqe = { .res = 100, .flags = IORING_CQE_F_MORE },
-		.zcrx = { .off = 4100 },
-	};
+	__u64 memory[4] = { 0 };
+	struct io_uring_cqe *cqe = (struct io_uring_cqe *)memory;
+	struct zcrx_abi_cqe *zcrx = (struct zcrx_abi_cqe *)&memory[2];
+
+	cqe->res = 100;
+	cqe->flags = IORING_CQE_F_MORE;
+	zcrx->off = 4100;
 
 	EXPECT(set_up(FAKE_MAINLINE, 0));
-	EXPECT(zcrx_cqe32_has_data(&c.cqe));
-	EXPECT(zcrx_cqe32_off(&c.cqe) == 4100);
-	EXPECT(zcrx_cqe32_data(&ifq, &c.cqe) == (char *)areas[0].addr + 4100);
-	c.cqe.flags = 0;
-	EXPECT(!zcrx_cqe32_has_data(&c.cqe));
-	c.cqe.res = -ENOSPC;
-	EXPECT(!zcrx_cqe32_has_data(&c.cqe));
+	EXPECT(zcrx_cqe32_has_data(cqe));
+	EXPECT(zcrx_cqe32_off(cqe) == 4100);
+	EXPECT(zcrx_cqe32_data(&ifq, cqe) == (char *)areas[0].addr + 4100);
+	cqe->flags = 0;
+	EXPECT(!zcrx_cqe32_has_data(cqe));
+	cqe->res = -ENOSPC;
+	EXPECT(!zcrx_cqe32_has_data(cqe));
 	zcrx_unregister(&ifq);
 }
 
