@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
+#ifndef ZCRX_IPERF3_NIC_H
+#define ZCRX_IPERF3_NIC_H
+
+#include <net/if.h>
+
+/**
+ * struct nic - where to register
+ * @name: of the interface
+ * @if_idx: its index
+ * @rxq: index of the receive queue
+ */
+struct nic {
+	char		name[IF_NAMESIZE];
+	unsigned int	if_idx;
+	unsigned int	rxq;
+};
+
+int nic_choose(struct nic *nic, int fd);
+int nic_nr_queues(const struct nic *nic);
+
+#endif
