@@ -70,15 +70,17 @@ static void explain_register(const struct nic *nic, int err)
 {
 	int nr = nic_nr_queues(nic);
 
-	if ((err == -EINVAL || err == -ERANGE) && nr && nic->rxq >= (unsigned int)nr)
+	if (!strcmp(nic->name, "lo"))
+		say_plain("lo is no NIC: connect to an address of another interface");
+	else if (nr && nic->rxq >= (unsigned int)nr)
 		say_plain("%s has no receive queue %u, only 0 to %d: choose with --zcrx-queue",
 			  nic->name, nic->rxq, nr - 1);
 	else if (err == -EPERM)
 		say_plain("registering on %s needs CAP_NET_ADMIN: run as root",
 			  nic->name);
 	else if (err == -EOPNOTSUPP)
-		say_plain("header split is off on %s, or its driver has no zero-copy receive: ethtool -G %s tcp-data-split on",
-			  nic->name, nic->name);
+		say_plain("header split is off on %s, or its driver has no zero-copy receive: ethtool -G %s tcp-data-split on, or zcrx-split %s on",
+			  nic->name, nic->name, nic->name);
 	else if (err == -EEXIST)
 		say_plain("queue %u of %s is in use by another program: choose another with --zcrx-queue",
 			  nic->rxq, nic->name);
