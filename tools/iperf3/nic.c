@@ -54,7 +54,7 @@ static int find_by_address(struct nic *nic, int fd)
 	unmap_v4(&addr);
 	for (ifa = list; ifa; ifa = ifa->ifa_next) {
 		if (same_address(ifa->ifa_addr, (struct sockaddr *)&addr)) {
-			strcpy(nic->name, ifa->ifa_name);
+			snprintf(nic->name, sizeof(nic->name), "%s", ifa->ifa_name);
 			break;
 		}
 	}
