@@ -143,6 +143,9 @@ struct io_uring_zcrx_ifq_reg {
  * Part 2: this implementation
  */
 
+/* Offset to mmap an rbuf region that the kernel allocated. */
+#define IORING_MAP_OFF_RBUF_REGION	0x38000000ULL
+
 /**
  * enum io_uring_zcrx_reg_flags - flags of an ifq
  * @ZCRX_REG_RBUF: received buffers go to an rbuf ring; the io_uring needs
