@@ -153,11 +153,12 @@ def peer(spec_path, result_path):
     """The peer: makes the runs of the spec and writes what was counted."""
     with open(spec_path, encoding='utf-8') as file:
         spec = json.load(file)
+    guest = os.environ['ZCRX_VM_GUEST4']
     plugin = Plugin(spec['plugin'])
     plugin.wait()
     done = []
     for run in spec['runs']:
-        sample = SENDERS[spec['sender']](plugin, spec['guest'], run['port'],
+        sample = SENDERS[spec['sender']](plugin, guest, run['port'],
                                          run['bytes'])
         done.append(sample)
         gbps = 8 * sample['bytes'] / sample['seconds'] / 1e9
