@@ -25,6 +25,25 @@ ALWAYS = ('basename bash cat chmod cmp cp cut date dd dirname dmesg env ethtool 
           'tr true false umount uname uniq unshare wc xargs').split()
 IF_PRESENT = 'awk free less ping pgrep pkill ps prlimit sysctl ss tc top vi'.split()
 
+ETC = {
+    '/etc/passwd': 'root:x:0:0:root:/root:/bin/sh\n',
+    '/etc/group': 'root:x:0:\n',
+    '/etc/hosts': '127.0.0.1 localhost\n::1 localhost\n',
+    '/etc/fstab': '''\
+proc       /proc                 proc
+sysfs      /sys                  sysfs
+devtmpfs   /dev                  devtmpfs
+devpts     /dev/pts              devpts     X-mount.mkdir
+tmpfs      /dev/shm              tmpfs      X-mount.mkdir
+hugetlbfs  /dev/hugepages        hugetlbfs  X-mount.mkdir
+tmpfs      /tmp                  tmpfs
+tmpfs      /run                  tmpfs
+debugfs    /sys/kernel/debug     debugfs
+tracefs    /sys/kernel/tracing   tracefs
+cgroup2    /sys/fs/cgroup        cgroup2
+''',
+}
+
 
 class GuestError(Exception):
     """Something that the user can read and act upon."""
@@ -76,9 +95,11 @@ class Initramfs:
         """/bin -> usr/bin and the like, where this machine has them."""
         for path in ('/bin', '/sbin', '/lib', '/lib32', '/lib64'):
             if os.path.islink(path):
-                target = os.readlink(path)
-                self.entries[path] = (stat.S_IFLNK | 0o777, target.encode())
-                self.folder('/' + target.lstrip('/'))
+                self.link(path, os.readlink(path))
+                self.folder(os.path.realpath(path))
+
+    def link(self, path, target):
+        self.put(path, stat.S_IFLNK | 0o777, target.encode())
 
     def add_host_file(self, source, target):
         """One file, and what it needs to run."""
@@ -135,6 +156,16 @@ class Initramfs:
         if os.path.isfile(source + '.so'):
             self.add_host_file(source + '.so', target + '.so')
         return target
+
+    def skeleton(self):
+        """Folders to mount on, and the few files of /etc that programs look for."""
+        for path in ('/proc', '/sys', '/tmp', '/run', '/root', '/var/tmp'):
+            self.folder(path)
+        for path, text in ETC.items():
+            self.put(path, stat.S_IFREG | 0o644, text.encode())
+        for name, target in (('fd', ''), ('stdin', '/0'), ('stdout', '/1'),
+                             ('stderr', '/2')):
+            self.link(f'/etc/dev/{name}', f'/proc/self/fd{target}')
 
     def add_libraries(self):
         """Where the dynamic linker finds them, as ldd says."""
@@ -210,11 +241,7 @@ def build(init, environment, command, files):
         fs.add(spec)
     command = [fs.add(command[0]), *command[1:]]
     fs.add_libraries()
-    for path in ('/proc', '/sys', '/tmp', '/run', '/root', '/var/tmp', '/etc'):
-        fs.folder(path)
-    fs.put('/etc/passwd', stat.S_IFREG | 0o644, b'root:x:0:0:root:/root:/bin/sh\n')
-    fs.put('/etc/group', stat.S_IFREG | 0o644, b'root:x:0:\n')
-    fs.put('/etc/hosts', stat.S_IFREG | 0o644, b'127.0.0.1 localhost\n::1 localhost\n')
+    fs.skeleton()
     fs.put('/init', stat.S_IFREG | 0o755, read(init))
     lines = [f'export {key}={quote(value)}' for key, value in environment.items()]
     if fs.library_path:
