@@ -2,29 +2,59 @@
 #
 # The front door; "make help" lists what there is. Everything made is in build/.
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
 
 TOOLS := memtraffic nic bench iperf3
+VM_FILES := $(addprefix --file ,iperf3 ping build/tools/iperf3/zcrx-iperf3 \
+	build/tools/nic/zcrx-split build/tools/bench/zcrx-bench-recv \
+	build/examples/first build/examples/zcrx-sink)
 
 help:				## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
-lib:				## liburing-zcrx
-	@scripts/deps lib
-	$(MAKE) -s -C liburing-zcrx
+demo: deps-demo kernel tools	## iperf3 in the VM, plain and through zero copy: figures, and build/demo.json
+	@scripts/demo
 
-tools: lib			## the iperf3 plug-in, zcrx-split, the benchmark, the measuring plug-in
-	@scripts/deps tools
-	set -e; for tool in $(TOOLS); do $(MAKE) -s -C tools/$$tool; done
-
-examples: lib			## the example programs
-	@scripts/deps tools
-	$(MAKE) -s -C examples
-
-test:				## all that can be checked here; TESTS='lib vm*' chooses
-	@scripts/deps test
+test: deps-test			## all that can be checked here; TESTS='lib iperf3*' chooses
 	@scripts/runtests $(TESTS)
+
+bench: deps-bench kernel kernel-stock tools	## more ways to receive, and the unpatched kernel: build/bench.json
+	@scripts/bench
+
+vm: deps-demo kernel tools examples	## a shell in the VM, with NIC, library and tools
+	@scripts/vm --shell $(VM_FILES)
+
+kernel: deps-kernel		## the VM's kernel, with the series: build/kernel/base
+	@scripts/kernel base
+
+kernel-debug: deps-kernel	## the same with KASAN, lockdep and friends
+	@scripts/kernel debug
+
+kernel-stock: deps-kernel	## the distribution's source as it is
+	@scripts/kernel stock
+
+lib: deps-lib			## liburing-zcrx
+	@$(MAKE) -s -C liburing-zcrx
+
+tools: deps-tools lib		## zcrx-iperf3, zcrx-split, zcrx-bench-recv, the measuring plug-in
+	@set -e; for tool in $(TOOLS); do $(MAKE) -s -C tools/$$tool; done
+
+examples: deps-tools lib	## the example programs
+	@$(MAKE) -s -C examples
+
+series: deps-kernel		## patches for git am on the plain source: build/series
+	@scripts/series
+
+lint: deps-lint			## checkpatch, sparse, shellcheck, compilers' warnings
+	@scripts/lint
 
 clean:				## remove build/
 	rm -rf build
 
-.PHONY: help lib tools examples test clean
+# What is missing of Debian's packages
+deps-%:
+	@scripts/deps $*
+
+.NOTPARALLEL:
+.PHONY: help demo test bench vm kernel kernel-debug kernel-stock lib tools examples \
+	series lint clean

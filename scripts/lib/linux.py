@@ -44,6 +44,10 @@ def git(*args, env=None, stdin=None, check=True):
     return process.stdout
 
 
+def apply_tree():
+    subprocess.run([os.path.join(ROOT, 'scripts', 'tree'), 'apply'], check=True)
+
+
 def source_id():
     """Tells one version of the kernel's source from another."""
     try:
