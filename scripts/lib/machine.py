@@ -256,7 +256,7 @@ class Machine:
         else:
             sentence = 'the guest powered off before the command had ended'
         said = self.qemu_said.decode(errors='replace').strip()
-        self.failure = (DIED if self.log else CANT_START,
+        self.failure = (CANT_START if code > 0 and not self.log else DIED,
                         f'{sentence}: {said}' if said else sentence)
 
     def find(self, name):
