@@ -15,7 +15,8 @@ LOCAL = '/usr/local/bin'
 PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 SEARCHED = ('/usr/lib/x86_64-linux-gnu', '/lib/x86_64-linux-gnu', '/usr/lib', '/lib',
             '/usr/lib64', '/lib64')     # by the dynamic linker, without being told
-SYSTEM = ('/usr/bin/', '/usr/sbin/', '/bin/', '/sbin/', '/usr/lib/', '/lib/')
+SYSTEM = ('/usr/bin/', '/usr/sbin/', '/bin/', '/sbin/', '/usr/lib/', '/lib/',
+          '/usr/libexec/')
 
 # What scripts may rely upon
 ALWAYS = ('basename bash cat chmod cmp cp cut date dd dirname dmesg env ethtool expr find '
@@ -23,7 +24,8 @@ ALWAYS = ('basename bash cat chmod cmp cp cut date dd dirname dmesg env ethtool 
           'mount mv nproc od printf readlink realpath rm rmdir sed seq setsid sh '
           'sha256sum sleep sort stat stdbuf stty tail taskset tee test timeout touch '
           'tr true false umount uname uniq unshare wc xargs').split()
-IF_PRESENT = 'awk free less ping pgrep pkill ps prlimit sysctl ss tc top vi'.split()
+IF_PRESENT = 'awk free less ping pgrep pkill ps prlimit sysctl ss tc'.split()
+STDBUF_LIBRARY = '/usr/libexec/coreutils/libstdbuf.so'
 
 ETC = {
     '/etc/passwd': 'root:x:0:0:root:/root:/bin/sh\n',
@@ -106,8 +108,10 @@ class Initramfs:
         content = read(source)
         if self.entries.get(target, (0, None))[1] == content:
             return
-        self.put(target, stat.S_IFREG | stat.S_IMODE(os.stat(source).st_mode),
-                 content)
+        mode = stat.S_IMODE(os.stat(source).st_mode)
+        if os.path.dirname(target) == LOCAL:
+            mode |= 0o555       # so that PATH finds it, a library of shell functions, too
+        self.put(target, stat.S_IFREG | mode, content)
         if content.startswith(b'\x7fELF'):
             self.unresolved.append(source)
         elif content.startswith(b'#!'):
@@ -237,6 +241,8 @@ def build(init, environment, command, files):
     for name in IF_PRESENT:
         if shutil.which(name, path=PATH):
             fs.add(name)
+    if os.path.exists(STDBUF_LIBRARY):
+        fs.add(STDBUF_LIBRARY)
     for spec in files:
         fs.add(spec)
     command = [fs.add(command[0]), *command[1:]]
