@@ -60,13 +60,22 @@ def sources(first, last):
     return [name for name in names.splitlines() if name.endswith('.c')]
 
 
-def objects(names):
-    """Objects of those of the files that are in the tree now."""
-    return [name[:-2] + '.o' for name in names
-            if os.path.exists(os.path.join(TREE, name))]
+def build(names, *args):
+    """Makes objects of those of the files that are in the tree now."""
+    objects = [name[:-2] + '.o' for name in names
+               if os.path.exists(os.path.join(TREE, name))]
+    return make(*args, *objects) if objects else (0, '')
 
 
 def warnings(output):
     """Warnings and errors, by their text without the line's number."""
     return {re.sub(r':(\d+:)+', ':', match[0]): match[0]
             for match in WARNING.finditer(output)}
+
+
+def complaints(status, output, known):
+    """What make had to say that is not known; at least something if it failed."""
+    found = warnings(output)
+    if status and not found:
+        return output.splitlines()[-15:]
+    return [text for key, text in found.items() if key not in known]
