@@ -290,9 +290,12 @@ struct zcrx_rbuf_hdr {
 
 /**
  * enum zcrx_abi_ctrl_op - operations of ZCRX_ABI_REGISTER_ZCRX_CTRL
- * @ZCRX_ABI_CTRL_RESUME: look again at requests that paused
+ * @ZCRX_ABI_CTRL_FLUSH_RQ: take back all that is in the refill ring
+ * @ZCRX_ABI_CTRL_RESUME: the same, and look again at requests that paused (with
+ *		      %ZCRX_ABI_REG_RBUF)
  */
 enum zcrx_abi_ctrl_op {
+	ZCRX_ABI_CTRL_FLUSH_RQ		= 0,
 	ZCRX_ABI_CTRL_RESUME		= 64,
 };
 
@@ -300,7 +303,7 @@ enum zcrx_abi_ctrl_op {
  * struct zcrx_abi_ctrl - argument of ZCRX_ABI_REGISTER_ZCRX_CTRL
  * @zcrx_id: the ifq
  * @op: enum zcrx_abi_ctrl_op
- * @args: of the operation; zero for ZCRX_ABI_CTRL_RESUME
+ * @args: of the operation; zero for those above
  */
 struct zcrx_abi_ctrl {
 	__u32	zcrx_id;

@@ -289,9 +289,12 @@ struct io_uring_rbuf_hdr {
 
 /**
  * enum zcrx_ctrl_op - operations of IORING_REGISTER_ZCRX_CTRL
- * @ZCRX_CTRL_RESUME: look again at requests that paused
+ * @ZCRX_CTRL_FLUSH_RQ: take back all that is in the refill ring
+ * @ZCRX_CTRL_RESUME: the same, and look again at requests that paused (with
+ *		      %ZCRX_REG_RBUF)
  */
 enum zcrx_ctrl_op {
+	ZCRX_CTRL_FLUSH_RQ		= 0,
 	ZCRX_CTRL_RESUME		= 64,
 };
 
@@ -299,7 +302,7 @@ enum zcrx_ctrl_op {
  * struct zcrx_ctrl - argument of IORING_REGISTER_ZCRX_CTRL
  * @zcrx_id: the ifq
  * @op: enum zcrx_ctrl_op
- * @args: of the operation; zero for ZCRX_CTRL_RESUME
+ * @args: of the operation; zero for those above
  */
 struct zcrx_ctrl {
 	__u32	zcrx_id;

@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * IORING_OP_RECV_ZC: from a socket's receive queue to completions
+ *
+ * Payload in a chunk of the ifq is posted where it is, anything else is copied
+ * to a chunk first. Both under uring_lock, in the task that owns the ring or
+ * its SQPOLL thread.
+ */
+
+#include <linux/file.h>
+#include <linux/io_uring.h>
+#include <linux/io_uring_types.h>
+#include <linux/net.h>
+#include <linux/skbuff.h>
+#include <net/page_pool/helpers.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+#include "../io_uring.h"
+#include "area.h"
+#include "ifq.h"
+#include "recv.h"
+#include "zcrx.h"
+
+/* A multishot request gives others a turn after so many bytes. */
+#define ZCRX_MULTISHOT_BATCH	SZ_1M
+
+/**
+ * struct zcrx_recv - a request
+ * @file: the socket
+ * @ifq: lives as long as the ring, and so longer than the request
+ * @left: bytes to receive, if there is a limit
+ * @tag: the user's, for the rbuf ring
+ * @flags: IORING_RECV_MULTISHOT, IORING_RECVSEND_POLL_FIRST
+ * @limited: there is a limit
+ */
+struct zcrx_recv {
+	struct file	*file;
+	struct zcrx_ifq	*ifq;
+	u32		left;
+	u32		tag;
+	u16		flags;
+	bool		limited;
+};
+
+/**
+ * struct zcrx_batch - what one look at a socket's receive queue does
+ * @req: the request
+ * @ifq: its ifq
+ * @done: bytes posted
+ * @error: why it stopped: -ENOBUFS without room for a completion, -ENOMEM
+ *	without a chunk, -EFAULT for memory that can't be read; or 0
+ */
+struct zcrx_batch {
+	struct io_kiocb	*req;
+	struct zcrx_ifq	*ifq;
+	size_t		done;
+	int		error;
+};
+
+int io_recvzc_prep(struct io_kiocb *req, const struct io_uring_sqe *sqe)
+{
+	struct zcrx_recv *zr = io_kiocb_to_cmd(req, struct zcrx_recv);
+	u64 addr3 = READ_ONCE(sqe->addr3);
+
+	if (sqe->addr || sqe->addr2 || sqe->msg_flags || sqe->buf_index ||
+	    sqe->__pad2[0])
+		return -EINVAL;
+
+	zr->ifq = zcrx_ifq_find(req->ctx, READ_ONCE(sqe->zcrx_ifq_idx));
+	if (!zr->ifq)
+		return -EINVAL;
+
+	zr->flags = READ_ONCE(sqe->ioprio);
+	if (zr->flags & ~(IORING_RECV_MULTISHOT | IORING_RECVSEND_POLL_FIRST))
+		return -EINVAL;
+	if (!zcrx_ifq_has_rbuf(zr->ifq) &&
+	    (addr3 || !(zr->flags & IORING_RECV_MULTISHOT)))
+		return -EINVAL;
+	if (upper_32_bits(addr3))
+		return -EINVAL;
+
+	zr->tag = addr3;
+	zr->left = READ_ONCE(sqe->len);
+	zr->limited = zr->left;
+	if (zr->flags & IORING_RECV_MULTISHOT)
+		req->flags |= REQ_F_APOLL_MULTISHOT;
+	return 0;
+}
+
+static bool post_rbuf(struct zcrx_batch *b, struct zcrx_chunk *chunk, u32 off,
+		      u32 len, enum io_uring_zcrx_copy_reason reason)
+{
+	const struct zcrx_recv *zr = io_kiocb_to_cmd(b->req, struct zcrx_recv);
+	struct io_uring_rbuf_cqe cqe = {
+		.off	= zcrx_chunk_offset(chunk) + off,
+		.len	= len,
+		.region	= chunk->area->id,
+		.sock	= zr->tag,
+		.flags	= reason << IORING_RBUF_CQE_REASON_SHIFT,
+		.tag	= zr->tag,
+	};
+
+	if (reason)
+		cqe.flags |= IORING_RBUF_CQE_F_COPIED;
+	zcrx_rbuf_post(&b->ifq->rbuf, &cqe);
+	return true;
+}
+
+static bool post_cqe32(struct zcrx_batch *b, struct zcrx_chunk *chunk, u32 off,
+		       u32 len)
+{
+	u64 token = (u64)chunk->area->id << IORING_ZCRX_AREA_SHIFT;
+
+	return io_req_post_cqe32(b->req, len, IORING_CQE_F_MORE,
+				 token + zcrx_chunk_offset(chunk) + off, 0);
+}
+
+/* The caller has a reference of the chunk, and looked for room. */
+static bool post_piece(struct zcrx_batch *b, struct zcrx_chunk *chunk, u32 off,
+		       u32 len, enum io_uring_zcrx_copy_reason reason)
+{
+	struct zcrx_counters *counters = &b->ifq->counters;
+	bool posted;
+
+	zcrx_chunk_get_for_user(chunk);
+	posted = zcrx_ifq_has_rbuf(b->ifq) ?
+		 post_rbuf(b, chunk, off, len, reason) :
+		 post_cqe32(b, chunk, off, len);
+	if (!posted) {
+		/* A hostile user may have given back what he never got. */
+		if (zcrx_chunk_drop_user(chunk))
+			zcrx_chunk_put(chunk);
+		b->error = -ENOBUFS;
+		return false;
+	}
+
+	if (reason)
+		counters->copied_bytes[reason] += len;
+	else
+		counters->zc_bytes += len;
+	b->done += len;
+	return true;
+}
+
+static bool may_pause(const struct zcrx_batch *b)
+{
+	const struct zcrx_recv *zr = io_kiocb_to_cmd(b->req, struct zcrx_recv);
+
+	return zcrx_ifq_has_rbuf(b->ifq) && (zr->flags & IORING_RECV_MULTISHOT);
+}
+
+/* With CQE32, room is found out by posting. */
+static bool have_room(struct zcrx_batch *b)
+{
+	struct zcrx_ifq *ifq = b->ifq;
+
+	if (!zcrx_ifq_has_rbuf(ifq) || zcrx_rbuf_has_room(&ifq->rbuf))
+		return true;
+	if (may_pause(b)) {
+		zcrx_rbuf_set_need_kick(&ifq->rbuf);
+		if (zcrx_rbuf_has_room(&ifq->rbuf))
+			return true;
+	}
+	b->error = -ENOBUFS;
+	return false;
+}
+
+static bool have_chunk(struct zcrx_batch *b)
+{
+	struct zcrx_ifq *ifq = b->ifq;
+
+	if (zcrx_copy_prepare(ifq))
+		return true;
+	if (may_pause(b)) {
+		zcrx_rbuf_set_need_kick(&ifq->rbuf);
+		if (zcrx_copy_prepare(ifq))
+			return true;
+	}
+	b->error = -ENOMEM;
+	return false;
+}
+
+static u32 recv_by_copy(struct zcrx_batch *b, const void *src, u32 len,
+			enum io_uring_zcrx_copy_reason reason)
+{
+	struct zcrx_copy *copy = &b->ifq->copy;
+	u32 done = 0;
+
+	while (done < len && have_room(b) && have_chunk(b)) {
+		u32 n = zcrx_copy_piece(b->ifq, src + done, len - done);
+
+		if (!post_piece(b, copy->chunk, copy->used - n, n, reason)) {
+			copy->used -= n;
+			break;
+		}
+		done += n;
+	}
+	return done;
+}
+
+/* The chunk that a fragment is in, if it is one of this ifq. */
+static struct zcrx_chunk *frag_chunk(const struct zcrx_batch *b,
+				     const skb_frag_t *frag)
+{
+	struct net_iov *niov = skb_frag_net_iov(frag);
+	struct zcrx_chunk *chunk;
+
+	/* The only net_iovs of host memory are chunks. */
+	if (!niov || niov->type != NET_IOV_HOST)
+		return NULL;
+	chunk = zcrx_chunk_of(niov);
+	return chunk->area->ifq == b->ifq ? chunk : NULL;
+}
+
+static u32 recv_frag(struct zcrx_batch *b, const skb_frag_t *frag, u32 off,
+		     u32 len)
+{
+	struct zcrx_chunk *chunk = frag_chunk(b, frag);
+	const void *addr;
+
+	if (chunk) {
+		if (!have_room(b) ||
+		    !post_piece(b, chunk, skb_frag_off(frag) + off, len,
+				IORING_ZCRX_COPY_NONE))
+			return 0;
+		return len;
+	}
+
+	addr = skb_frag_address_safe(frag);
+	if (!addr) {
+		b->error = -EFAULT;
+		return 0;
+	}
+	return recv_by_copy(b, addr + off, len,
+			    skb_frag_is_net_iov(frag) ? IORING_ZCRX_COPY_FOREIGN :
+							IORING_ZCRX_COPY_PAGE);
+}
+
+/* Bytes [offset, offset + len) of an skb; returns how many were posted. */
+static u32 recv_range(struct zcrx_batch *b, const struct sk_buff *skb,
+		      u32 offset, u32 len)
+{
+	const struct skb_shared_info *shinfo = skb_shinfo(skb);
+	u32 headlen = skb_headlen(skb);
+	const struct sk_buff *iter;
+	u32 done = 0, n;
+	int i;
+
+	if (offset < headlen) {
+		n = min(headlen - offset, len);
+		done = recv_by_copy(b, skb->data + offset, n,
+				    IORING_ZCRX_COPY_LINEAR);
+		offset = headlen;
+	}
+	offset -= headlen;
+
+	for (i = 0; i < shinfo->nr_frags && done < len && !b->error; i++) {
+		const skb_frag_t *frag = &shinfo->frags[i];
+		u32 size = skb_frag_size(frag);
+
+		if (offset < size) {
+			n = min(size - offset, len - done);
+			done += recv_frag(b, frag, offset, n);
+			offset = size;
+		}
+		offset -= size;
+	}
+
+	for (iter = shinfo->frag_list; iter && done < len && !b->error;
+	     iter = iter->next) {
+		if (offset < iter->len) {
+			n = min(iter->len - offset, len - done);
+			done += recv_range(b, iter, offset, n);
+			offset = iter->len;
+		}
+		offset -= iter->len;
+	}
+	return done;
+}
+
+/* sk_read_actor_t; called again even after it has returned too little */
+static int recv_skb(read_descriptor_t *desc, struct sk_buff *skb,
+		    unsigned int offset, size_t len)
+{
+	struct zcrx_batch *b = desc->arg.data;
+	u32 done;
+
+	if (b->error)
+		return 0;
+	done = recv_range(b, skb, offset, min(len, desc->count));
+	desc->count -= done;
+	return done;
+}
+
+/*
+ * Reading stops at an urgent byte. Like recv(), leave it out unless it is meant
+ * to be in the stream. Returns true if there may be more behind it.
+ */
+static bool pass_urgent_mark(struct sock *sk)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+
+	if (likely(!tp->urg_data) || tp->urg_seq != tp->copied_seq ||
+	    !before(tp->copied_seq, tp->rcv_nxt))
+		return false;
+
+	if (!sock_flag(sk, SOCK_URGINLINE))
+		WRITE_ONCE(tp->copied_seq, tp->copied_seq + 1);
+	WRITE_ONCE(tp->urg_data, 0);
+	tcp_fast_path_check(sk);
+	return true;
+}
+
+/* With nothing left to read; an error is told only once */
+static int sock_status(struct sock *sk)
+{
+	if (sk->sk_err)
+		return sock_error(sk);
+	if ((sk->sk_shutdown & RCV_SHUTDOWN) || sock_flag(sk, SOCK_DONE))
+		return 0;
+	if (sk->sk_state == TCP_CLOSE)
+		return -ENOTCONN;
+	return -EAGAIN;
+}
+
+/*
+ * Returns 1 if there may be more to read, -EAGAIN if not yet; 0 at the end of
+ * the stream, or the socket's error. Not if b->error is set. A request that
+ * completes with what it has got leaves end and error to the next one.
+ */
+static int recv_batch(struct zcrx_batch *b, struct sock *sk, size_t limit)
+{
+	const struct zcrx_recv *zr = io_kiocb_to_cmd(b->req, struct zcrx_recv);
+	read_descriptor_t desc = {
+		.arg.data	= b,
+		.count		= limit,
+	};
+	int ret;
+
+	lock_sock(sk);
+	do {
+		ret = tcp_read_sock(sk, &desc, recv_skb);
+	} while (ret >= 0 && desc.count && !b->error && pass_urgent_mark(sk));
+
+	if (ret >= 0) {
+		ret = 1;
+		if (desc.count && !b->error &&
+		    (!b->done || (zr->flags & IORING_RECV_MULTISHOT)))
+			ret = sock_status(sk);
+	}
+	release_sock(sk);
+	return ret;
+}
+
+static int finish(struct io_kiocb *req, int res, unsigned int issue_flags)
+{
+	if (res < 0)
+		req_set_fail(req);
+	io_req_set_res(req, res, 0);
+	return issue_flags & IO_URING_F_MULTISHOT ? IOU_STOP_MULTISHOT : IOU_OK;
+}
+
+static int recv_once(struct io_kiocb *req, struct sock *sk,
+		     unsigned int issue_flags)
+{
+	struct zcrx_recv *zr = io_kiocb_to_cmd(req, struct zcrx_recv);
+	struct zcrx_batch b = { .req = req, .ifq = zr->ifq };
+	int ret;
+
+	ret = recv_batch(&b, sk, min_t(u32, zr->limited ? zr->left : INT_MAX,
+				       INT_MAX));
+	zcrx_rbuf_publish(&zr->ifq->rbuf, &zr->ifq->counters);
+	if (b.done)
+		return finish(req, b.done, issue_flags);
+	if (b.error)
+		return finish(req, b.error == -ENOMEM ? -ENOBUFS : b.error,
+			      issue_flags);
+	if (ret == -EAGAIN)
+		return -EAGAIN;
+	return finish(req, ret, issue_flags);
+}
+
+/* The rest waits for the poll that is armed, or that -EAGAIN arms. */
+static int wait_for_more(unsigned int issue_flags)
+{
+	return issue_flags & IO_URING_F_MULTISHOT ? IOU_ISSUE_SKIP_COMPLETE :
+						    -EAGAIN;
+}
+
+static int stop_or_pause(struct zcrx_batch *b, unsigned int issue_flags)
+{
+	if (b->error != -EFAULT && may_pause(b)) {
+		b->ifq->counters.pauses++;
+		return wait_for_more(issue_flags);
+	}
+	return finish(b->req, b->error == -ENOBUFS ? -ENOSPC : b->error,
+		      issue_flags);
+}
+
+static void show_batch(struct zcrx_batch *b)
+{
+	struct zcrx_ifq *ifq = b->ifq;
+
+	/* Without room in the CQ the user has CQEs to see, and is awake. */
+	if (zcrx_ifq_has_rbuf(ifq) &&
+	    zcrx_rbuf_publish(&ifq->rbuf, &ifq->counters))
+		io_req_post_cqe(b->req, b->done, IORING_CQE_F_MORE);
+}
+
+static int recv_multishot(struct io_kiocb *req, struct sock *sk,
+			  unsigned int issue_flags)
+{
+	struct zcrx_recv *zr = io_kiocb_to_cmd(req, struct zcrx_recv);
+	struct zcrx_batch b = { .req = req, .ifq = zr->ifq };
+	u32 limit = ZCRX_MULTISHOT_BATCH;
+	int ret;
+
+	if (zr->limited)
+		limit = min(limit, zr->left);
+	ret = recv_batch(&b, sk, limit);
+	if (zr->limited)
+		zr->left -= b.done;
+	if (b.error)
+		ret = stop_or_pause(&b, issue_flags);
+	show_batch(&b);
+	if (b.error)
+		return ret;
+
+	if (zr->limited && !zr->left)
+		return finish(req, 0, issue_flags);
+	if (ret == -EAGAIN)
+		return wait_for_more(issue_flags);
+	if (ret <= 0)
+		return finish(req, ret, issue_flags);
+	return issue_flags & IO_URING_F_MULTISHOT ? IOU_REQUEUE : -EAGAIN;
+}
+
+/* Workers don't post: wait for data here, and go back to the task. */
+static int leave_worker(struct io_kiocb *req, unsigned int issue_flags)
+{
+	if (issue_flags & IO_URING_F_NONBLOCK)
+		return -EAGAIN;
+
+	req->flags &= ~REQ_F_FORCE_ASYNC;
+	io_req_task_queue(req);
+	return IOU_ISSUE_SKIP_COMPLETE;
+}
+
+int io_recvzc(struct io_kiocb *req, unsigned int issue_flags)
+{
+	struct zcrx_recv *zr = io_kiocb_to_cmd(req, struct zcrx_recv);
+	struct socket *sock = sock_from_file(req->file);
+	struct sock *sk;
+
+	if (!sock)
+		return finish(req, -ENOTSOCK, issue_flags);
+	sk = sock->sk;
+	if (!sk_is_tcp(sk) || READ_ONCE(sk->sk_prot)->recvmsg != tcp_recvmsg)
+		return finish(req, -EPROTONOSUPPORT, issue_flags);
+
+	if (issue_flags & IO_URING_F_IOWQ)
+		return leave_worker(req, issue_flags);
+	if (!(req->flags & REQ_F_POLLED) &&
+	    (zr->flags & IORING_RECVSEND_POLL_FIRST))
+		return -EAGAIN;
+	if (zr->ifq->closed)
+		return finish(req, -ECANCELED, issue_flags);
+
+	if (zr->flags & IORING_RECV_MULTISHOT)
+		return recv_multishot(req, sk, issue_flags);
+	return recv_once(req, sk, issue_flags);
+}
+
+static void wake_bucket(struct hlist_head *list, struct zcrx_ifq *ifq)
+{
+	struct io_kiocb *req;
+
+	hlist_for_each_entry(req, list, hash_node) {
+		struct zcrx_recv *zr = io_kiocb_to_cmd(req, struct zcrx_recv);
+		struct socket *sock;
+
+		if (req->opcode != IORING_OP_RECV_ZC || zr->ifq != ifq)
+			continue;
+		/* io-wq polls any file, without asking io_recvzc(). */
+		sock = sock_from_file(req->file);
+		if (sock && sk_is_tcp(sock->sk))
+			wake_up_interruptible_poll(sk_sleep(sock->sk),
+						   EPOLLIN | EPOLLRDNORM);
+	}
+}
+
+/**
+ * zcrx_recv_wake() - let the requests that wait on their socket look again
+ * @ctx: the ring, with uring_lock held
+ * @ifq: of which requests
+ *
+ * As if data had arrived: a paused request looks like one that waits, and is
+ * found where polls are found to be cancelled.
+ */
+void zcrx_recv_wake(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&ctx->uring_lock);
+
+	for (i = 0; i < 1U << ctx->cancel_table.hash_bits; i++) {
+		struct io_hash_bucket *hb = &ctx->cancel_table.hbs[i];
+
+		spin_lock(&hb->lock);
+		wake_bucket(&hb->list, ifq);
+		spin_unlock(&hb->lock);
+		wake_bucket(&ctx->cancel_table_locked.hbs[i].list, ifq);
+	}
+}
