@@ -62,8 +62,11 @@ static int read_stream(nread_fn *plain, int fd, char *buf, size_t count,
 
 int Nread(int fd, char *buf, size_t count, int prot)
 {
-	if (!is_stream(buf, count, prot))
+	if (!is_stream(buf, count, prot)) {
+		if (prot == SOCK_STREAM)
+			receive_prepare(fd);
 		return libiperf_nread(fd, buf, count, prot);
+	}
 
 	return read_stream(libiperf_nread, fd, buf, count, prot);
 }

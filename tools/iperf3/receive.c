@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * A read() through zero copy. The process has one ring and one ifq, registered
- * when the first stream begins; streams share them, one read at a time.
+ * before the first stream begins; streams share them, one read at a time.
+ *
+ * Before, because TCP sizes its window by how much memory the first segments
+ * took. Those that come through the registered queue take more, and a window
+ * that is too large makes the kernel copy what it has queued.
  */
 #include <errno.h>
 #include <liburing-zcrx.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -21,6 +26,7 @@
 enum mode { MODE_UNTRIED, MODE_ZERO_COPY, MODE_PLAIN };
 
 static enum mode mode;
+static bool prepared, used;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct io_uring ring;
 static struct zcrx_area area;
@@ -121,28 +127,42 @@ err_ring:
 	return ret;
 }
 
-static enum mode setup(int fd)
+/* Nothing is said early: perhaps nothing will be received. */
+static enum mode setup(int fd, bool early)
 {
 	struct nic nic = { .if_idx = 0 };
 	int ret;
 
 	ret = zcrx_probe();
 	if (ret < 0 || !(ret & ZCRX_HAS_RBUF)) {
-		explain_kernel(ret);
+		if (!early)
+			explain_kernel(ret);
 		return MODE_PLAIN;
 	}
 	ret = nic_choose(&nic, fd);
 	if (ret) {
-		explain_nic(&nic, ret);
+		if (!early)
+			explain_nic(&nic, ret);
 		return MODE_PLAIN;
 	}
 	ret = setup_ring(&nic);
 	if (ret) {
-		explain_register(&nic, ret);
+		if (!early)
+			explain_register(&nic, ret);
 		return MODE_PLAIN;
 	}
 
 	return MODE_ZERO_COPY;
+}
+
+static void prepare_locked(int fd)
+{
+	if (prepared)
+		return;
+
+	if (mode == MODE_UNTRIED && setup(fd, true) == MODE_ZERO_COPY)
+		__atomic_store_n(&mode, MODE_ZERO_COPY, __ATOMIC_RELAXED);
+	__atomic_store_n(&prepared, true, __ATOMIC_RELAXED);
 }
 
 /*
@@ -203,10 +223,11 @@ static int receive_locked(int fd, char *buf, size_t count)
 	int ret, res;
 
 	if (mode == MODE_UNTRIED)
-		__atomic_store_n(&mode, setup(fd), __ATOMIC_RELAXED);
+		__atomic_store_n(&mode, setup(fd, false), __ATOMIC_RELAXED);
 	if (mode == MODE_PLAIN)
 		return RECEIVE_PLAIN;
 
+	used = true;
 	ret = receive_request(fd, count, &res);
 	if (ret) {
 		say_plain("io_uring failed: %s", strerror(-ret));
@@ -224,6 +245,26 @@ static int receive_locked(int fd, char *buf, size_t count)
 		return RECEIVE_PLAIN;
 
 	return res;
+}
+
+/**
+ * receive_prepare() - register now, if that can be
+ * @fd: connected TCP socket, the control connection for example
+ *
+ * If it can't be, receive() will say why.
+ */
+void receive_prepare(int fd)
+{
+	int cancel;
+
+	if (__atomic_load_n(&prepared, __ATOMIC_RELAXED))
+		return;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	pthread_mutex_lock(&lock);
+	prepare_locked(fd);
+	pthread_mutex_unlock(&lock);
+	pthread_setcancelstate(cancel, NULL);
 }
 
 /**
@@ -261,7 +302,7 @@ void receive_write_stats(const char *path)
 	struct zcrx_counters counters;
 	FILE *file;
 
-	if (!ifq.ring)
+	if (!used)
 		return;
 	zcrx_read_counters(&ifq, &counters);
 	file = fopen(path, "w");

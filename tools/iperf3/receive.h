@@ -7,6 +7,7 @@
 /* receive(): read this one with read(2), its bytes are in the socket */
 #define RECEIVE_PLAIN	(-4096)
 
+void receive_prepare(int fd);
 int receive(int fd, char *buf, size_t count);
 void receive_write_stats(const char *path);
 
