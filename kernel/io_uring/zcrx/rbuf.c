@@ -53,6 +53,7 @@ void zcrx_rbuf_open(struct zcrx_rbuf *rbuf, const struct zcrx_region *region,
  */
 bool zcrx_rbuf_has_room(const struct zcrx_rbuf *rbuf)
 {
+	/* (A) of rbuf.h */
 	u32 used = rbuf->producer - smp_load_acquire(&rbuf->hdr->consumer);
 
 	return used <= rbuf->mask;
@@ -93,7 +94,7 @@ bool zcrx_rbuf_publish(struct zcrx_rbuf *rbuf,
 		return false;
 
 	rbuf->published = rbuf->producer;
-	smp_store_release(&hdr->producer, rbuf->producer);
+	smp_store_release(&hdr->producer, rbuf->producer);	/* (B) */
 
 	/* Pairs with the user's, between storing the consumer and sleeping. */
 	smp_mb();

@@ -122,6 +122,7 @@ static struct zcrx_chunk *next_chunk(struct zcrx_ifq *ifq)
 
 static u32 nr_entries(const struct zcrx_refill *refill)
 {
+	/* (C) of refill.h */
 	u32 nr = smp_load_acquire(refill->tail) - refill->cached_head;
 
 	return min(nr, refill->mask + 1);
@@ -165,7 +166,7 @@ void zcrx_refill_take(struct zcrx_ifq *ifq, struct page_pool *pool,
 			nr--;
 		}
 	}
-	smp_store_release(refill->head, refill->cached_head);
+	smp_store_release(refill->head, refill->cached_head);	/* (D) */
 out:
 	spin_unlock_bh(&refill->lock);
 }
@@ -187,7 +188,7 @@ static u32 flush_batch(struct zcrx_ifq *ifq, u32 max)
 		if (chunk)
 			zcrx_chunk_put(chunk);
 	}
-	smp_store_release(refill->head, refill->cached_head);
+	smp_store_release(refill->head, refill->cached_head);	/* (D) */
 out:
 	spin_unlock_bh(&refill->lock);
 	return nr;

@@ -40,7 +40,7 @@ struct zcrx_region;
  * @open: the region is there
  */
 struct zcrx_refill {
-	spinlock_t	lock;
+	spinlock_t	lock;	/* see above */
 	u32		*head;
 	u32		*tail;
 	void		*entries;
