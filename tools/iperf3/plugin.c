@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * To be preloaded into iperf3: stands in for the functions of libiperf that
- * read from a connection.
+ * read from a connection, and looks on as it begins to use one.
  *
  * Until 3.15, one thread calls Nread() for the sockets that select() found
  * readable. From 3.17 on, each stream has a thread that calls
@@ -26,11 +26,14 @@
 #define PLUGIN_EXPORT	__attribute__((visibility("default")))
 
 typedef int nread_fn(int fd, char *buf, size_t count, int prot);
+typedef int nwrite_fn(int fd, const char *buf, size_t count, int prot);
 
 PLUGIN_EXPORT nread_fn Nread, Nread_no_select;
+PLUGIN_EXPORT nwrite_fn Nwrite;
 
 static nread_fn *libiperf_nread, *libiperf_nread_no_select;
-static bool keep_bytes;
+static nwrite_fn *libiperf_nwrite;
+static bool keep_bytes, may_receive;
 
 /*
  * iperf3 maps the buffers of its streams. What it reads from the control
@@ -63,12 +66,21 @@ static int read_stream(nread_fn *plain, int fd, char *buf, size_t count,
 int Nread(int fd, char *buf, size_t count, int prot)
 {
 	if (!is_stream(buf, count, prot)) {
-		if (prot == SOCK_STREAM)
+		if (may_receive && prot == SOCK_STREAM)
 			receive_prepare(fd);
 		return libiperf_nread(fd, buf, count, prot);
 	}
 
 	return read_stream(libiperf_nread, fd, buf, count, prot);
+}
+
+/* A client's first call is this one, with the control connection. */
+int Nwrite(int fd, const char *buf, size_t count, int prot)
+{
+	if (may_receive && prot == SOCK_STREAM)
+		receive_prepare(fd);
+
+	return libiperf_nwrite(fd, buf, count, prot);
 }
 
 int Nread_no_select(int fd, char *buf, size_t count, int prot)
@@ -99,6 +111,19 @@ static bool is_file_option(const char *arg)
 	return arg[0] == '-' && strchr(arg, 'F');
 }
 
+/*
+ * Is it -s, -R, --server, --reverse or --bidir, likewise? Taking something else
+ * for one of them registers a queue that nothing will be received from.
+ */
+static bool is_receive_option(const char *arg)
+{
+	if (!strncmp(arg, "--", 2))
+		return !strncmp(arg, "--se", 4) || !strncmp(arg, "--re", 4) ||
+		       !strncmp(arg, "--bid", 5);
+
+	return arg[0] == '-' && strpbrk(arg, "sR");
+}
+
 __attribute__((constructor))
 static void plugin_init(int argc, char **argv)
 {
@@ -107,8 +132,11 @@ static void plugin_init(int argc, char **argv)
 	libiperf_nread = (nread_fn *)dlsym(RTLD_NEXT, "Nread");
 	libiperf_nread_no_select =
 		(nread_fn *)dlsym(RTLD_NEXT, "Nread_no_select");
-	for (i = 1; i < argc; i++)
+	libiperf_nwrite = (nwrite_fn *)dlsym(RTLD_NEXT, "Nwrite");
+	for (i = 1; i < argc; i++) {
 		keep_bytes |= is_file_option(argv[i]);
+		may_receive |= is_receive_option(argv[i]);
+	}
 }
 
 __attribute__((destructor))
