@@ -348,15 +348,6 @@ static bool igb_zcrx_copy_payload(struct sk_buff *skb, struct page *src,
 	return true;
 }
 
-/* What a socket is charged with is the kernel's memory. A provider's buffer is
- * not, and charging all of it for one segment would make TCP copy what it has
- * queued, to save memory, and spend some.
- */
-static unsigned int igb_zcrx_truesize(netmem_ref netmem, unsigned int len)
-{
-	return netmem_is_net_iov(netmem) ? len : PAGE_SIZE;
-}
-
 /* Returns false if there is no memory, and changes nothing. */
 static bool igb_zcrx_add_payload(struct page_pool *pool, struct sk_buff *skb,
 				 struct igb_zcrx_buffer *buf, unsigned int len)
@@ -367,8 +358,7 @@ static bool igb_zcrx_add_payload(struct page_pool *pool, struct sk_buff *skb,
 
 	if (likely(IGB_ZCRX_CB(skb)->split)) {
 		skb_add_rx_frag_netmem(skb, skb_shinfo(skb)->nr_frags,
-				       buf->netmem, 0, len,
-				       igb_zcrx_truesize(buf->netmem, len));
+				       buf->netmem, 0, len, PAGE_SIZE);
 		skb_mark_for_recycle(skb);
 	} else {
 		page = netmem_host_page(buf->netmem);
