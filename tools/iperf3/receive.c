@@ -19,7 +19,7 @@
 #include "nic.h"
 #include "receive.h"
 
-#define AREA_SIZE	(64 << 20)
+#define AREA_SIZE	(128 << 20)
 #define RBUF_ENTRIES	4096
 #define REFILL_ENTRIES	16384
 
