@@ -10,9 +10,6 @@
 /* IORING_REGISTER_USE_REGISTERED_RING: the file is an index, since Linux 6.3 */
 #define REGISTERED_RING		(1U << 31)
 
-/* Mainline's operation */
-#define CTRL_FLUSH_RQ		0
-
 /**
  * zcrx_ring_register() - io_uring_register(2)
  * @ring: the ring; it may have no file descriptor but a registered one
@@ -43,7 +40,7 @@ int zcrx_resume(struct zcrx_ifq *ifq)
 	struct zcrx_abi_ctrl ctrl = {
 		.zcrx_id	= ifq->id,
 		.op		= ifq->rbuf.hdr ? ZCRX_ABI_CTRL_RESUME :
-						  CTRL_FLUSH_RQ,
+						  ZCRX_ABI_CTRL_FLUSH_RQ,
 	};
 
 	return zcrx_ring_register(ifq->ring, ZCRX_REGISTER_CTRL, &ctrl, 0);
