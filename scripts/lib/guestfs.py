@@ -25,7 +25,9 @@ ALWAYS = ('basename bash cat chmod cmp cp cut date dd dirname dmesg env ethtool 
           'sha256sum sleep sort stat stdbuf stty tail taskset tee test timeout touch '
           'tr true false umount uname uniq unshare wc xargs').split()
 IF_PRESENT = 'awk free less ping pgrep pkill ps prlimit sysctl ss tc'.split()
-STDBUF_LIBRARY = '/usr/libexec/coreutils/libstdbuf.so'
+# What programs load by themselves: stdbuf, and glibc for pthread_cancel()
+LOADED = ('/usr/libexec/coreutils/libstdbuf.so',
+          '/usr/lib/x86_64-linux-gnu/libgcc_s.so.1', '/lib/x86_64-linux-gnu/libgcc_s.so.1')
 
 ETC = {
     '/etc/passwd': 'root:x:0:0:root:/root:/bin/sh\n',
@@ -241,8 +243,9 @@ def build(init, environment, command, files):
     for name in IF_PRESENT:
         if shutil.which(name, path=PATH):
             fs.add(name)
-    if os.path.exists(STDBUF_LIBRARY):
-        fs.add(STDBUF_LIBRARY)
+    for path in LOADED:
+        if os.path.exists(path):
+            fs.add(path)
     for spec in files:
         fs.add(spec)
     command = [fs.add(command[0]), *command[1:]]

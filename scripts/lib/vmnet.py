@@ -77,10 +77,13 @@ def enter_namespaces():
 
 
 def mount_views():
-    """/sys and /proc show the namespaces, where that is allowed."""
-    call(libc.mount, b'none', b'/', None, MS_REC | MS_PRIVATE, None)
-    for kind in (b'sysfs', b'proc'):
-        libc.mount(kind, b'/sys' if kind == b'sysfs' else b'/proc', kind, 0, None)
+    """/sys and /proc show the namespaces, where that is allowed.
+
+    They are made private by themselves: in a chroot, / is no mount point.
+    """
+    for kind, where in ((b'sysfs', b'/sys'), (b'proc', b'/proc')):
+        if not libc.mount(b'none', where, None, MS_REC | MS_PRIVATE, None):
+            libc.mount(kind, where, kind, 0, None)
 
 
 def open_tap(name):
