@@ -338,7 +338,8 @@ static void unbind_ifq(struct zcrx_ifq *ifq)
 	rtnl_lock();
 	if (ifq->netdev) {
 		/* If this fails a page pool goes on with the areas: they stay
-		 * mapped until it goes, which is before its device does.
+		 * mapped until it is gone, which may be after its device if an
+		 * skb has a chunk until then.
 		 */
 		if (!netdev_rxq_provider_unbind(ifq->netdev, ifq->rxq, &params))
 			zcrx_ifq_detach(ifq);
