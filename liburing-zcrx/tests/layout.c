@@ -55,7 +55,20 @@ AT(zcrx_abi_ifq_reg, ext_ptr, 80);
 SIZE(zcrx_abi_ctrl, 72);
 AT(zcrx_abi_ctrl, zcrx_id, 0);
 AT(zcrx_abi_ctrl, op, 4);
-AT(zcrx_abi_ctrl, args, 24);
+AT(zcrx_abi_ctrl, zc_export.zcrx_fd, 24);
+AT(zcrx_abi_ctrl, zc_flush, 24);
+AT(zcrx_abi_ctrl, zc_arm_event.event_type, 24);
+AT(zcrx_abi_ctrl, zc_add_area.area_ptr, 24);
+
+SIZE(zcrx_abi_event_desc, 96);
+AT(zcrx_abi_event_desc, user_data, 0);
+AT(zcrx_abi_event_desc, type_mask, 8);
+AT(zcrx_abi_event_desc, flags, 12);
+AT(zcrx_abi_event_desc, stats_offset, 16);
+
+SIZE(zcrx_abi_stats, 16);
+AT(zcrx_abi_stats, copy_count, 0);
+AT(zcrx_abi_stats, copy_bytes, 8);
 
 SIZE(zcrx_rbuf_cqe, 16);
 AT(zcrx_rbuf_cqe, off, 0);
@@ -81,7 +94,17 @@ _Static_assert(ZCRX_ABI_AREA_SHIFT == 48, "area id");
 _Static_assert(ZCRX_ABI_MEM_REGION_TYPE_USER == 1, "region flag");
 _Static_assert(ZCRX_ABI_MAP_OFF_ZCRX_REGION == 0x30000000, "mmap offset");
 _Static_assert(ZCRX_ABI_REG_RBUF == 1 << 16, "flag");
+_Static_assert(ZCRX_ABI_REG_IMPORT == 1, "flag");
+_Static_assert(ZCRX_ABI_REG_NODEV == 2, "flag");
+_Static_assert(ZCRX_ABI_REG_MANUAL_RESUME == 1 << 18, "flag");
+_Static_assert(ZCRX_ABI_CTRL_FLUSH_RQ == 0, "control operation");
+_Static_assert(ZCRX_ABI_CTRL_EXPORT == 1, "control operation");
+_Static_assert(ZCRX_ABI_CTRL_ARM_EVENT == 2, "control operation");
+_Static_assert(ZCRX_ABI_CTRL_ADD_AREA == 3, "control operation");
 _Static_assert(ZCRX_ABI_CTRL_RESUME == 64, "control operation");
+_Static_assert(ZCRX_ABI_EVENT_ALLOC_FAIL == 0, "event");
+_Static_assert(ZCRX_ABI_EVENT_COPY == 1, "event");
+_Static_assert(ZCRX_ABI_EVENT_STATE_COPY == 16, "event");
 
 int main(void)
 {

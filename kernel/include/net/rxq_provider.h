@@ -6,6 +6,8 @@ struct net_device;
 struct netlink_ext_ack;
 struct pp_memory_provider_params;
 
+int netdev_rxq_provider_check(struct net_device *dev, unsigned int rxq_idx,
+			      struct netlink_ext_ack *extack);
 int netdev_rxq_provider_bind(struct net_device *dev, unsigned int rxq_idx,
 			     const struct pp_memory_provider_params *params,
 			     struct netlink_ext_ack *extack);

@@ -2,6 +2,7 @@
 /* Areas of user memory: pinning, DMA mapping, and their chunks' life */
 
 #include <linux/dma-mapping.h>
+#include <linux/error-injection.h>
 #include <linux/io_uring.h>
 #include <linux/io_uring_types.h>
 #include <linux/mm.h>
@@ -141,13 +142,13 @@ static int area_init_chunks(struct zcrx_area *area)
 
 /**
  * zcrx_area_create() - pin user memory and cut it into chunks
- * @ifq: whose area it will be, with the next free id; its user adds it
+ * @ifq: whose area it will be
  * @ctx: the ring, whose user is charged
  * @reg: from user space
  *
- * Return: the area, all of whose chunks are free; -EINVAL for wrong arguments,
- * -EFAULT if the memory is not mapped writable, -ERANGE if it is not contiguous
- * enough for the chunks' size, -ENOMEM.
+ * Return: the area, all of whose chunks are in its free list, which nobody knows
+ * yet; -EINVAL for wrong arguments, -EFAULT if the memory is not mapped writable,
+ * -ERANGE if it is not contiguous enough for the chunks' size, -ENOMEM.
  */
 struct zcrx_area *zcrx_area_create(struct zcrx_ifq *ifq, struct io_ring_ctx *ctx,
 				   const struct io_uring_zcrx_area_reg *reg)
@@ -163,7 +164,6 @@ struct zcrx_area *zcrx_area_create(struct zcrx_ifq *ifq, struct io_ring_ctx *ctx
 	if (!area)
 		return ERR_PTR(-ENOMEM);
 	area->ifq = ifq;
-	area->id = ifq->nr_areas;
 
 	ret = area_pin(area, ctx, reg);
 	if (ret)
@@ -172,10 +172,6 @@ struct zcrx_area *zcrx_area_create(struct zcrx_ifq *ifq, struct io_ring_ctx *ctx
 	if (ret)
 		goto err_unpin;
 
-	spin_lock_bh(&ifq->free_lock);
-	list_add_tail(&area->free_node, &ifq->free_areas);
-	ifq->nr_free += area->nr_chunks;
-	spin_unlock_bh(&ifq->free_lock);
 	return area;
 
 err_unpin:
@@ -255,6 +251,7 @@ int zcrx_area_dma_map(struct zcrx_area *area, struct device *dev)
 	ret = area_set_dma_addrs(area);
 	if (ret)
 		goto err_unmap;
+	area->mapped = true;
 	return 0;
 
 err_unmap:
@@ -263,14 +260,19 @@ err_free:
 	sg_free_table(&area->sgt);
 	return ret;
 }
+ALLOW_ERROR_INJECTION(zcrx_area_dma_map, ERRNO);
 
 /**
  * zcrx_area_dma_unmap() - undo zcrx_area_dma_map()
- * @area: mapped, and no page pool of the device may use it any more
+ * @area: no page pool of the device may use it any more; may be not mapped
  * @dev: the NIC
  */
 void zcrx_area_dma_unmap(struct zcrx_area *area, struct device *dev)
 {
+	if (!area->mapped)
+		return;
+
+	area->mapped = false;
 	dma_unmap_sgtable(dev, &area->sgt, DMA_FROM_DEVICE, ZCRX_DMA_ATTRS);
 	sg_free_table(&area->sgt);
 }
@@ -364,14 +366,17 @@ void zcrx_chunk_free(struct zcrx_chunk *chunk)
 void zcrx_chunk_put(struct zcrx_chunk *chunk)
 {
 	netmem_ref netmem = zcrx_chunk_netmem(chunk);
+	struct page_pool *pool = chunk->niov.pp;
 
 	if (!page_pool_is_last_ref(netmem))
 		return;
 
-	if (chunk->niov.pp)
-		page_pool_put_unrefed_netmem(chunk->niov.pp, netmem, -1, false);
-	else
+	if (!pool)
 		zcrx_chunk_free(chunk);
+	else if (READ_ONCE(chunk->area->ifq->state) == ZCRX_COPY)
+		page_pool_provider_return(pool, &chunk->niov);
+	else
+		page_pool_put_unrefed_netmem(pool, netmem, -1, false);
 }
 
 /**

@@ -5,7 +5,8 @@
  * A chunk is free, or it belongs to a page pool, or to the copy fallback. Who
  * uses it is counted in its net_iov's pp_ref_count: the driver, each skb, the
  * copy fallback, and each piece that the user holds. When the last reference
- * goes, the chunk returns to its page pool if it has one, and is free if not.
+ * goes, the chunk returns to its page pool if it has one, and is free if not, or
+ * if it is the user's that went while the ifq is in ZCRX_COPY.
  *
  * user_refs says how many of the references are the user's. What the user
  * gives back counts only against it, so a refill entry for a chunk that he
@@ -44,7 +45,7 @@ struct zcrx_chunk {
 /**
  * struct zcrx_area - registered user memory
  * @ifq: whose
- * @id: index in the ifq's areas
+ * @id: index in the ifq's areas, if it is there
  * @nr_chunks: how many
  * @chunks: their records
  * @free_node: in zcrx_ifq.free_areas if there is a free chunk
@@ -53,7 +54,8 @@ struct zcrx_chunk {
  * @nr_pages: how many
  * @user: charged with them, NULL if nobody is
  * @mm: likewise
- * @sgt: mapped for DMA if zcrx_ifq.dev is set
+ * @sgt: for DMA
+ * @mapped: zcrx_ifq.dev can write to it. RTNL.
  */
 struct zcrx_area {
 	struct zcrx_ifq		*ifq;
@@ -69,6 +71,7 @@ struct zcrx_area {
 	struct user_struct	*user;
 	struct mm_struct	*mm;
 	struct sg_table		sgt;
+	bool			mapped;
 };
 
 static inline struct zcrx_chunk *zcrx_chunk_of(struct net_iov *niov)

@@ -11,7 +11,7 @@
 
 /**
  * zcrx_copy_prepare() - have room to copy at least one byte
- * @ifq: where to; under uring_lock
+ * @ifq: where to; under its lock
  *
  * Return: false if no chunk is free, and none is in the refill ring.
  */
@@ -29,12 +29,14 @@ bool zcrx_copy_prepare(struct zcrx_ifq *ifq)
 		zcrx_refill_flush(ifq);
 		copy->chunk = zcrx_chunk_take_free(ifq);
 	}
+	if (!copy->chunk)
+		zcrx_event_raise(ifq, ZCRX_EVENT_ALLOC_FAIL);
 	return copy->chunk;
 }
 
 /**
  * zcrx_copy_piece() - copy bytes behind those copied before
- * @ifq: where to, zcrx_copy_prepare() was successful; under uring_lock
+ * @ifq: where to, zcrx_copy_prepare() was successful; under its lock
  * @src: in kernel memory or a page
  * @len: in bytes, not 0
  *
@@ -57,7 +59,7 @@ noinline u32 zcrx_copy_piece(struct zcrx_ifq *ifq, const void *src, u32 len)
 
 /**
  * zcrx_copy_close() - leave the current chunk to the pieces in it
- * @ifq: whose; under uring_lock
+ * @ifq: whose; under its lock
  */
 void zcrx_copy_close(struct zcrx_ifq *ifq)
 {

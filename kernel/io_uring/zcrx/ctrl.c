@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
-/* IORING_REGISTER_ZCRX_CTRL: operations on a registered ifq */
+/* IORING_REGISTER_ZCRX_CTRL: operations on an ifq that a ring has */
 
 #include <linux/io_uring.h>
 #include <linux/io_uring_types.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
+#include "area.h"
+#include "export.h"
 #include "ifq.h"
+#include "member.h"
+#include "provider.h"
 #include "recv.h"
 #include "zcrx.h"
 
-static bool args_are_zero(const struct zcrx_ctrl *ctrl)
-{
-	return !memchr_inv(ctrl->args, 0, sizeof(ctrl->args));
-}
+#define is_zero(field)	(!memchr_inv(field, 0, sizeof(field)))
 
 static int ctrl_flush(struct zcrx_ifq *ifq, const struct zcrx_ctrl *ctrl)
 {
-	if (!args_are_zero(ctrl))
+	if (!is_zero(ctrl->zc_flush.__resv))
 		return -EINVAL;
 
 	zcrx_refill_flush(ifq);
@@ -28,13 +29,78 @@ static int ctrl_flush(struct zcrx_ifq *ifq, const struct zcrx_ctrl *ctrl)
 static int ctrl_resume(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq,
 		       const struct zcrx_ctrl *ctrl)
 {
-	if (!zcrx_ifq_has_rbuf(ifq) || !args_are_zero(ctrl))
+	bool all;
+
+	if (!is_zero(ctrl->zc_flush.__resv))
 		return -EINVAL;
 
 	zcrx_refill_flush(ifq);
+	if (!(ifq->flags & ZCRX_REG_NODEV))
+		zcrx_provider_resume(ifq, 0);
+	if (!zcrx_ifq_has_rbuf(ifq))
+		return 0;
+
+	mutex_lock(&ifq->lock);
 	zcrx_rbuf_clear_need_kick(&ifq->rbuf);
-	zcrx_recv_wake(ctx, ifq);
-	return 0;
+	all = zcrx_recv_wake(ctx, ifq);
+	if (!all)
+		zcrx_rbuf_set_need_kick(&ifq->rbuf);
+	mutex_unlock(&ifq->lock);
+	return all ? 0 : -EAGAIN;
+}
+
+static int ctrl_export(struct zcrx_ifq *ifq, const struct zcrx_ctrl *ctrl,
+		       struct zcrx_ctrl __user *arg)
+{
+	if (ctrl->zc_export.zcrx_fd || !is_zero(ctrl->zc_export.__resv))
+		return -EINVAL;
+
+	return zcrx_export(ifq, &arg->zc_export);
+}
+
+static int ctrl_arm_event(struct zcrx_ifq *ifq, const struct zcrx_ctrl *ctrl)
+{
+	if (!is_zero(ctrl->zc_arm_event.__resv))
+		return -EINVAL;
+
+	return zcrx_event_arm(ifq, ctrl->zc_arm_event.event_type);
+}
+
+/* An area that is there can't be taken back: the user learns its id before. */
+static int add_area(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq,
+		    struct io_uring_zcrx_area_reg __user *arg)
+{
+	u64 token = (u64)ifq->nr_areas << IORING_ZCRX_AREA_SHIFT;
+	struct io_uring_zcrx_area_reg reg;
+	int ret;
+
+	if (copy_from_user(&reg, arg, sizeof(reg)) ||
+	    put_user(token, &arg->rq_area_token))
+		return -EFAULT;
+
+	ret = zcrx_ifq_add_area(ifq, ctx, &reg);
+	if (ret && put_user(reg.rq_area_token, &arg->rq_area_token))
+		return -EFAULT;
+	return ret;
+}
+
+/*
+ * One at a time, for the sake of the id. The other's memory may take long to
+ * read, as long as its owner likes: that is nothing to wait for.
+ */
+static int ctrl_add_area(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq,
+			 const struct zcrx_ctrl *ctrl)
+{
+	int ret;
+
+	if (!is_zero(ctrl->zc_add_area.__resv))
+		return -EINVAL;
+	if (test_and_set_bit_lock(0, &ifq->adding))
+		return -EBUSY;
+
+	ret = add_area(ctx, ifq, u64_to_user_ptr(ctrl->zc_add_area.area_ptr));
+	clear_bit_unlock(0, &ifq->adding);
+	return ret;
 }
 
 /**
@@ -43,7 +109,8 @@ static int ctrl_resume(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq,
  * @arg: struct zcrx_ctrl of user space
  *
  * Return: 0; -ENXIO if there is no such ifq, -EOPNOTSUPP if there is no such
- * operation, -EINVAL for other wrong arguments, -EFAULT.
+ * operation, -EINVAL for other wrong arguments, -EFAULT; or what the operation
+ * returns.
  */
 int io_zcrx_ctrl(struct io_ring_ctx *ctx, void __user *arg)
 {
@@ -52,7 +119,7 @@ int io_zcrx_ctrl(struct io_ring_ctx *ctx, void __user *arg)
 
 	if (copy_from_user(&ctrl, arg, sizeof(ctrl)))
 		return -EFAULT;
-	if (memchr_inv(ctrl.__resv, 0, sizeof(ctrl.__resv)))
+	if (!is_zero(ctrl.__resv))
 		return -EINVAL;
 	ifq = zcrx_ifq_find(ctx, ctrl.zcrx_id);
 	if (!ifq)
@@ -61,6 +128,12 @@ int io_zcrx_ctrl(struct io_ring_ctx *ctx, void __user *arg)
 	switch (ctrl.op) {
 	case ZCRX_CTRL_FLUSH_RQ:
 		return ctrl_flush(ifq, &ctrl);
+	case ZCRX_CTRL_EXPORT:
+		return ctrl_export(ifq, &ctrl, arg);
+	case ZCRX_CTRL_ARM_EVENT:
+		return ctrl_arm_event(ifq, &ctrl);
+	case ZCRX_CTRL_ADD_AREA:
+		return ctrl_add_area(ctx, ifq, &ctrl);
 	case ZCRX_CTRL_RESUME:
 		return ctrl_resume(ctx, ifq, &ctrl);
 	}

@@ -27,6 +27,16 @@ size_t zcrx_rbuf_size(u32 nr_entries)
 }
 
 /**
+ * zcrx_rbuf_offsets() - where things are in the region
+ * @offsets: filled, for the user
+ */
+void zcrx_rbuf_offsets(struct io_uring_rbuf_offsets *offsets)
+{
+	offsets->hdr = ZCRX_RBUF_HDR;
+	offsets->cqes = ZCRX_RBUF_CQES;
+}
+
+/**
  * zcrx_rbuf_open() - put a ring into a region
  * @rbuf: zeroed
  * @region: has zcrx_rbuf_size() bytes
@@ -36,8 +46,7 @@ size_t zcrx_rbuf_size(u32 nr_entries)
 void zcrx_rbuf_open(struct zcrx_rbuf *rbuf, const struct zcrx_region *region,
 		    u32 nr_entries, struct io_uring_rbuf_offsets *offsets)
 {
-	offsets->hdr = ZCRX_RBUF_HDR;
-	offsets->cqes = ZCRX_RBUF_CQES;
+	zcrx_rbuf_offsets(offsets);
 
 	rbuf->hdr = region->ptr + ZCRX_RBUF_HDR;
 	rbuf->cqes = region->ptr + ZCRX_RBUF_CQES;
@@ -47,7 +56,7 @@ void zcrx_rbuf_open(struct zcrx_rbuf *rbuf, const struct zcrx_region *region,
 
 /**
  * zcrx_rbuf_has_room() - can one more entry be posted?
- * @rbuf: under uring_lock
+ * @rbuf: under the ifq's lock
  *
  * Return: true if it can.
  */
@@ -61,7 +70,7 @@ bool zcrx_rbuf_has_room(const struct zcrx_rbuf *rbuf)
 
 /**
  * zcrx_rbuf_post() - write an entry
- * @rbuf: has room; under uring_lock
+ * @rbuf: has room; under the ifq's lock
  * @cqe: what to write
  *
  * The user sees it after zcrx_rbuf_publish().
@@ -73,7 +82,7 @@ void zcrx_rbuf_post(struct zcrx_rbuf *rbuf, const struct io_uring_rbuf_cqe *cqe)
 
 /**
  * zcrx_rbuf_publish() - show the user what was posted
- * @rbuf: under uring_lock
+ * @rbuf: under the ifq's lock
  * @counters: shown as well
  *
  * Return: true if the user had seen everything before, and wants to be woken.
@@ -113,7 +122,7 @@ static void set_kflags(struct zcrx_rbuf *rbuf, u32 kflags)
 
 /**
  * zcrx_rbuf_set_need_kick() - tell the user that receiving pauses
- * @rbuf: under uring_lock
+ * @rbuf: under the ifq's lock
  *
  * Look for room and chunks once more afterwards.
  */
@@ -124,7 +133,7 @@ void zcrx_rbuf_set_need_kick(struct zcrx_rbuf *rbuf)
 
 /**
  * zcrx_rbuf_clear_need_kick() - the user has kicked
- * @rbuf: under uring_lock
+ * @rbuf: under the ifq's lock
  */
 void zcrx_rbuf_clear_need_kick(struct zcrx_rbuf *rbuf)
 {

@@ -2,7 +2,7 @@
 /*
  * The rbuf ring: the kernel produces, the user consumes
  *
- *	kernel (uring_lock)			user (one thread at a time)
+ *	kernel (zcrx_ifq.lock)			user (one thread at a time)
  *
  *	load consumer	 (A)			load producer	 (C)
  *	write entries				read entries
@@ -55,6 +55,7 @@ struct zcrx_rbuf {
 };
 
 size_t zcrx_rbuf_size(u32 nr_entries);
+void zcrx_rbuf_offsets(struct io_uring_rbuf_offsets *offsets);
 void zcrx_rbuf_open(struct zcrx_rbuf *rbuf, const struct zcrx_region *region,
 		    u32 nr_entries, struct io_uring_rbuf_offsets *offsets);
 bool zcrx_rbuf_has_room(const struct zcrx_rbuf *rbuf);

@@ -3,8 +3,9 @@
  * IORING_OP_RECV_ZC: from a socket's receive queue to completions
  *
  * Payload in a chunk of the ifq is posted where it is, anything else is copied
- * to a chunk first. Both under uring_lock, in the task that owns the ring or
- * its SQPOLL thread.
+ * to a chunk first. In the task that owns the ring or its SQPOLL thread, under
+ * the ring's uring_lock, and under the ifq's lock, since other rings may have
+ * it, too.
  */
 
 #include <linux/file.h>
@@ -15,10 +16,12 @@
 #include <net/page_pool/helpers.h>
 #include <net/sock.h>
 #include <net/tcp.h>
+#include <trace/events/zcrx.h>
 
 #include "../io_uring.h"
 #include "area.h"
 #include "ifq.h"
+#include "member.h"
 #include "recv.h"
 #include "zcrx.h"
 
@@ -49,7 +52,8 @@ struct zcrx_recv {
  * @ifq: its ifq
  * @done: bytes posted
  * @error: why it stopped: -ENOBUFS without room for a completion, -ENOMEM
- *	without a chunk, -EFAULT for memory that can't be read; or 0
+ *	without a chunk, -EFAULT for memory that can't be read, -ECANCELED if
+ *	the ring closes; or 0
  */
 struct zcrx_batch {
 	struct io_kiocb	*req;
@@ -116,11 +120,30 @@ static bool post_cqe32(struct zcrx_batch *b, struct zcrx_chunk *chunk, u32 off,
 				 token + zcrx_chunk_offset(chunk) + off, 0);
 }
 
+static void count_piece(struct zcrx_batch *b, u64 off, u32 len,
+			enum io_uring_zcrx_copy_reason reason)
+{
+	const struct zcrx_recv *zr = io_kiocb_to_cmd(b->req, struct zcrx_recv);
+	struct zcrx_counters *counters = &b->ifq->counters;
+
+	counters->posted++;
+	if (!reason) {
+		counters->zc_bytes += len;
+		trace_zcrx_recv(b->ifq, zr->tag, off, len, reason);
+		return;
+	}
+
+	counters->copies++;
+	counters->copied_bytes[reason] += len;
+	trace_zcrx_copy(b->ifq, zr->tag, off, len, reason);
+	zcrx_stats_update(b->ifq);
+	zcrx_event_raise(b->ifq, ZCRX_EVENT_COPY);
+}
+
 /* The caller has a reference of the chunk, and looked for room. */
 static bool post_piece(struct zcrx_batch *b, struct zcrx_chunk *chunk, u32 off,
 		       u32 len, enum io_uring_zcrx_copy_reason reason)
 {
-	struct zcrx_counters *counters = &b->ifq->counters;
 	bool posted;
 
 	zcrx_chunk_get_for_user(chunk);
@@ -135,10 +158,7 @@ static bool post_piece(struct zcrx_batch *b, struct zcrx_chunk *chunk, u32 off,
 		return false;
 	}
 
-	if (reason)
-		counters->copied_bytes[reason] += len;
-	else
-		counters->zc_bytes += len;
+	count_piece(b, zcrx_chunk_offset(chunk) + off, len, reason);
 	b->done += len;
 	return true;
 }
@@ -148,6 +168,12 @@ static bool may_pause(const struct zcrx_batch *b)
 	const struct zcrx_recv *zr = io_kiocb_to_cmd(b->req, struct zcrx_recv);
 
 	return zcrx_ifq_has_rbuf(b->ifq) && (zr->flags & IORING_RECV_MULTISHOT);
+}
+
+/* It has run out of something that the user can give it. */
+static bool pauses(const struct zcrx_batch *b)
+{
+	return (b->error == -ENOBUFS || b->error == -ENOMEM) && may_pause(b);
 }
 
 /* With CQE32, room is found out by posting. */
@@ -324,12 +350,22 @@ static int sock_status(struct sock *sk)
 	return -EAGAIN;
 }
 
-/*
- * Returns 1 if there may be more to read, -EAGAIN if not yet; 0 at the end of
- * the stream, or the socket's error. Not if b->error is set. A request that
- * completes with what it has got leaves end and error to the next one.
- */
-static int recv_batch(struct zcrx_batch *b, struct sock *sk, size_t limit)
+static void show_batch(struct zcrx_batch *b)
+{
+	const struct zcrx_recv *zr = io_kiocb_to_cmd(b->req, struct zcrx_recv);
+	struct zcrx_ifq *ifq = b->ifq;
+
+	/* A request that completes wakes the user by that. Without room in the
+	 * CQ there are CQEs to see, and the user is awake.
+	 */
+	if (zcrx_ifq_has_rbuf(ifq) &&
+	    zcrx_rbuf_publish(&ifq->rbuf, &ifq->counters) &&
+	    (zr->flags & IORING_RECV_MULTISHOT))
+		io_req_post_cqe(b->req, b->done, IORING_CQE_F_MORE);
+}
+
+/* Both locks are held. */
+static int read_queue(struct zcrx_batch *b, struct sock *sk, size_t limit)
 {
 	const struct zcrx_recv *zr = io_kiocb_to_cmd(b->req, struct zcrx_recv);
 	read_descriptor_t desc = {
@@ -338,17 +374,41 @@ static int recv_batch(struct zcrx_batch *b, struct sock *sk, size_t limit)
 	};
 	int ret;
 
-	lock_sock(sk);
 	do {
 		ret = tcp_read_sock(sk, &desc, recv_skb);
 	} while (ret >= 0 && desc.count && !b->error && pass_urgent_mark(sk));
 
-	if (ret >= 0) {
-		ret = 1;
-		if (desc.count && !b->error &&
-		    (!b->done || (zr->flags & IORING_RECV_MULTISHOT)))
-			ret = sock_status(sk);
-	}
+	if (ret < 0)
+		return ret;
+	if (desc.count && !b->error &&
+	    (!b->done || (zr->flags & IORING_RECV_MULTISHOT)))
+		return sock_status(sk);
+	return 1;
+}
+
+/*
+ * Returns 1 if there may be more to read, -EAGAIN if not yet; 0 at the end of
+ * the stream, or the socket's error. Not if b->error is set. A request that
+ * completes with what it has got leaves end and error to the next one.
+ *
+ * The socket's lock first: another user of the socket may hold it for as long as
+ * a page fault takes, and must not keep the ifq from others meanwhile.
+ */
+static int recv_batch(struct zcrx_batch *b, struct sock *sk, size_t limit)
+{
+	struct zcrx_ifq *ifq = b->ifq;
+	int ret = 0;
+
+	lock_sock(sk);
+	mutex_lock(&ifq->lock);
+	if (ifq->closed || percpu_ref_is_dying(&b->req->ctx->refs))
+		b->error = -ECANCELED;
+	else
+		ret = read_queue(b, sk, limit);
+	if (pauses(b))
+		ifq->counters.pauses++;
+	show_batch(b);
+	mutex_unlock(&ifq->lock);
 	release_sock(sk);
 	return ret;
 }
@@ -370,7 +430,6 @@ static int recv_once(struct io_kiocb *req, struct sock *sk,
 
 	ret = recv_batch(&b, sk, min_t(u32, zr->limited ? zr->left : INT_MAX,
 				       INT_MAX));
-	zcrx_rbuf_publish(&zr->ifq->rbuf, &zr->ifq->counters);
 	if (b.done)
 		return finish(req, b.done, issue_flags);
 	if (b.error)
@@ -390,22 +449,10 @@ static int wait_for_more(unsigned int issue_flags)
 
 static int stop_or_pause(struct zcrx_batch *b, unsigned int issue_flags)
 {
-	if (b->error != -EFAULT && may_pause(b)) {
-		b->ifq->counters.pauses++;
+	if (pauses(b))
 		return wait_for_more(issue_flags);
-	}
 	return finish(b->req, b->error == -ENOBUFS ? -ENOSPC : b->error,
 		      issue_flags);
-}
-
-static void show_batch(struct zcrx_batch *b)
-{
-	struct zcrx_ifq *ifq = b->ifq;
-
-	/* Without room in the CQ the user has CQEs to see, and is awake. */
-	if (zcrx_ifq_has_rbuf(ifq) &&
-	    zcrx_rbuf_publish(&ifq->rbuf, &ifq->counters))
-		io_req_post_cqe(b->req, b->done, IORING_CQE_F_MORE);
 }
 
 static int recv_multishot(struct io_kiocb *req, struct sock *sk,
@@ -422,10 +469,7 @@ static int recv_multishot(struct io_kiocb *req, struct sock *sk,
 	if (zr->limited)
 		zr->left -= b.done;
 	if (b.error)
-		ret = stop_or_pause(&b, issue_flags);
-	show_batch(&b);
-	if (b.error)
-		return ret;
+		return stop_or_pause(&b, issue_flags);
 
 	if (zr->limited && !zr->left)
 		return finish(req, 0, issue_flags);
@@ -464,8 +508,6 @@ int io_recvzc(struct io_kiocb *req, unsigned int issue_flags)
 	if (!(req->flags & REQ_F_POLLED) &&
 	    (zr->flags & IORING_RECVSEND_POLL_FIRST))
 		return -EAGAIN;
-	if (zr->ifq->closed)
-		return finish(req, -ECANCELED, issue_flags);
 
 	if (zr->flags & IORING_RECV_MULTISHOT)
 		return recv_multishot(req, sk, issue_flags);
@@ -490,15 +532,8 @@ static void wake_bucket(struct hlist_head *list, struct zcrx_ifq *ifq)
 	}
 }
 
-/**
- * zcrx_recv_wake() - let the requests that wait on their socket look again
- * @ctx: the ring, with uring_lock held
- * @ifq: of which requests
- *
- * As if data had arrived: a paused request looks like one that waits, and is
- * found where polls are found to be cancelled.
- */
-void zcrx_recv_wake(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq)
+/* With uring_lock held */
+static void wake_ring(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq)
 {
 	unsigned int i;
 
@@ -512,4 +547,36 @@ void zcrx_recv_wake(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq)
 		spin_unlock(&hb->lock);
 		wake_bucket(&ctx->cancel_table_locked.hbs[i].list, ifq);
 	}
+}
+
+/**
+ * zcrx_recv_wake() - let the requests that wait on their socket look again
+ * @ctx: the ring of whoever asks, with uring_lock held
+ * @ifq: of which requests; under its lock
+ *
+ * As if data had arrived: a paused request looks like one that waits, and is
+ * found where polls are found to be cancelled.
+ *
+ * Return: false if another ring that has the ifq was busy, and may still have
+ * paused requests. Waiting for its uring_lock could last for ever: its owner may
+ * be about to do the same with us.
+ */
+bool zcrx_recv_wake(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq)
+{
+	struct zcrx_member *member;
+	bool all = true;
+
+	lockdep_assert_held(&ifq->lock);
+
+	list_for_each_entry(member, &ifq->members, node) {
+		if (member->ctx == ctx) {
+			wake_ring(ctx, ifq);
+		} else if (mutex_trylock(&member->ctx->uring_lock)) {
+			wake_ring(member->ctx, ifq);
+			mutex_unlock(&member->ctx->uring_lock);
+		} else {
+			all = false;
+		}
+	}
+	return all;
 }

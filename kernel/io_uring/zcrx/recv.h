@@ -5,6 +5,6 @@
 struct io_ring_ctx;
 struct zcrx_ifq;
 
-void zcrx_recv_wake(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq);
+bool zcrx_recv_wake(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq);
 
 #endif /* IOU_ZCRX_RECV_H */

@@ -4,14 +4,15 @@
 #include <linux/nospec.h>
 #include <net/page_pool/helpers.h>
 #include <net/page_pool/memory_provider.h>
+#include <trace/events/zcrx.h>
 
 #include "area.h"
 #include "ifq.h"
 #include "refill.h"
 
 #define ZCRX_REFILL_HEAD	0
-#define ZCRX_REFILL_TAIL	64
-#define ZCRX_REFILL_ENTRIES	128
+#define ZCRX_REFILL_TAIL	ZCRX_REFILL_HDR_ALIGN
+#define ZCRX_REFILL_ENTRIES	ZCRX_REFILL_HDR_SIZE
 
 /* Both formats of entries have this size. */
 #define ZCRX_REFILL_ENTRY_SIZE	sizeof(struct io_uring_zcrx_rqe)
@@ -29,6 +30,17 @@ size_t zcrx_refill_size(u32 nr_entries)
 }
 
 /**
+ * zcrx_refill_offsets() - where things are in the region
+ * @offsets: filled, for the user
+ */
+void zcrx_refill_offsets(struct io_uring_zcrx_offsets *offsets)
+{
+	offsets->head = ZCRX_REFILL_HEAD;
+	offsets->tail = ZCRX_REFILL_TAIL;
+	offsets->rqes = ZCRX_REFILL_ENTRIES;
+}
+
+/**
  * zcrx_refill_open() - put a ring into a region
  * @refill: the lock is initialised
  * @region: has zcrx_refill_size() bytes
@@ -39,9 +51,7 @@ void zcrx_refill_open(struct zcrx_refill *refill,
 		      const struct zcrx_region *region, u32 nr_entries,
 		      struct io_uring_zcrx_offsets *offsets)
 {
-	offsets->head = ZCRX_REFILL_HEAD;
-	offsets->tail = ZCRX_REFILL_TAIL;
-	offsets->rqes = ZCRX_REFILL_ENTRIES;
+	zcrx_refill_offsets(offsets);
 
 	spin_lock_bh(&refill->lock);
 	refill->head = region->ptr + ZCRX_REFILL_HEAD;
@@ -68,12 +78,13 @@ void zcrx_refill_close(struct zcrx_refill *refill)
 static struct zcrx_chunk *find_chunk(const struct zcrx_ifq *ifq, u64 area_id,
 				     u64 off)
 {
+	u32 nr_areas = zcrx_ifq_nr_areas(ifq);
 	struct zcrx_area *area;
 	u64 index;
 
-	if (area_id >= ifq->nr_areas)
+	if (area_id >= nr_areas)
 		return NULL;
-	area = ifq->areas[array_index_nospec(area_id, ifq->nr_areas)];
+	area = ifq->areas[array_index_nospec(area_id, nr_areas)];
 
 	index = off >> ifq->chunk_shift;
 	if (index >= area->nr_chunks)
@@ -117,6 +128,7 @@ static struct zcrx_chunk *next_chunk(struct zcrx_ifq *ifq)
 		refill->nr_invalid++;
 		return NULL;
 	}
+	refill->nr_taken++;
 	return chunk;
 }
 
@@ -126,6 +138,16 @@ static u32 nr_entries(const struct zcrx_refill *refill)
 	u32 nr = smp_load_acquire(refill->tail) - refill->cached_head;
 
 	return min(nr, refill->mask + 1);
+}
+
+/* The user may write over the entries that were read. */
+static void release_entries(struct zcrx_ifq *ifq, u32 nr, u64 nr_taken_before)
+{
+	struct zcrx_refill *refill = &ifq->refill;
+
+	smp_store_release(refill->head, refill->cached_head);	/* (D) */
+	if (nr)
+		trace_zcrx_refill(ifq, nr, refill->nr_taken - nr_taken_before);
 }
 
 /*
@@ -147,14 +169,16 @@ void zcrx_refill_take(struct zcrx_ifq *ifq, struct page_pool *pool,
 		      unsigned int nr)
 {
 	struct zcrx_refill *refill = &ifq->refill;
-	u32 left;
+	u32 left, max;
+	u64 taken;
 
 	spin_lock_bh(&refill->lock);
 	if (!refill->open)
 		goto out;
 
-	left = min(nr_entries(refill), ZCRX_REFILL_BATCH);
-	for (; left && nr; left--) {
+	taken = refill->nr_taken;
+	max = min(nr_entries(refill), ZCRX_REFILL_BATCH);
+	for (left = max; left && nr; left--) {
 		struct zcrx_chunk *chunk = next_chunk(ifq);
 
 		if (!chunk)
@@ -166,7 +190,7 @@ void zcrx_refill_take(struct zcrx_ifq *ifq, struct page_pool *pool,
 			nr--;
 		}
 	}
-	smp_store_release(refill->head, refill->cached_head);	/* (D) */
+	release_entries(ifq, max - left, taken);
 out:
 	spin_unlock_bh(&refill->lock);
 }
@@ -176,11 +200,13 @@ static u32 flush_batch(struct zcrx_ifq *ifq, u32 max)
 {
 	struct zcrx_refill *refill = &ifq->refill;
 	u32 nr = 0, i;
+	u64 taken;
 
 	spin_lock_bh(&refill->lock);
 	if (!refill->open)
 		goto out;
 
+	taken = refill->nr_taken;
 	nr = min3(nr_entries(refill), max, ZCRX_REFILL_BATCH);
 	for (i = 0; i < nr; i++) {
 		struct zcrx_chunk *chunk = next_chunk(ifq);
@@ -188,18 +214,29 @@ static u32 flush_batch(struct zcrx_ifq *ifq, u32 max)
 		if (chunk)
 			zcrx_chunk_put(chunk);
 	}
-	smp_store_release(refill->head, refill->cached_head);	/* (D) */
+	release_entries(ifq, nr, taken);
 out:
 	spin_unlock_bh(&refill->lock);
 	return nr;
 }
 
 /**
+ * zcrx_refill_flush_some() - take a batch of what is in the ring
+ * @ifq: whose ring
+ *
+ * The chunks go where they came from, or are free. Does not sleep.
+ */
+void zcrx_refill_flush_some(struct zcrx_ifq *ifq)
+{
+	flush_batch(ifq, ZCRX_REFILL_BATCH);
+}
+
+/**
  * zcrx_refill_flush() - take what is in the ring
  * @ifq: whose ring
  *
- * The chunks go where they came from. At most a ring's worth of entries is
- * taken, however fast the user adds more. May sleep.
+ * As zcrx_refill_flush_some(), but all of it: a ring's worth of entries at most,
+ * however fast the user adds more. May sleep.
  */
 void zcrx_refill_flush(struct zcrx_ifq *ifq)
 {

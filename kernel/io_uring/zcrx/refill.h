@@ -36,6 +36,7 @@ struct zcrx_region;
  * @entries: shared, in the format of the ifq
  * @mask: number of entries - 1
  * @cached_head: the kernel's own
+ * @nr_taken: pieces that were given back
  * @nr_invalid: entries that gave nothing back
  * @open: the region is there
  */
@@ -46,17 +47,24 @@ struct zcrx_refill {
 	void		*entries;
 	u32		mask;
 	u32		cached_head;
+	u64		nr_taken;
 	u64		nr_invalid;
 	bool		open;
 };
 
+/* What is before the entries, in bytes, and its alignment */
+#define ZCRX_REFILL_HDR_SIZE	128
+#define ZCRX_REFILL_HDR_ALIGN	64
+
 size_t zcrx_refill_size(u32 nr_entries);
+void zcrx_refill_offsets(struct io_uring_zcrx_offsets *offsets);
 void zcrx_refill_open(struct zcrx_refill *refill,
 		      const struct zcrx_region *region, u32 nr_entries,
 		      struct io_uring_zcrx_offsets *offsets);
 void zcrx_refill_close(struct zcrx_refill *refill);
 void zcrx_refill_take(struct zcrx_ifq *ifq, struct page_pool *pool,
 		      unsigned int nr);
+void zcrx_refill_flush_some(struct zcrx_ifq *ifq);
 void zcrx_refill_flush(struct zcrx_ifq *ifq);
 
 #endif /* IOU_ZCRX_REFILL_H */

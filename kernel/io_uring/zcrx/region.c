@@ -4,6 +4,7 @@
 #include <linux/io_uring.h>
 #include <linux/io_uring_types.h>
 #include <linux/mm.h>
+#include <linux/sched/user.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 
@@ -34,6 +35,15 @@ static int region_check(const struct io_uring_region_desc *desc, size_t min_size
 	return 0;
 }
 
+static void region_uncharge(struct zcrx_region *region, unsigned long nr_pages)
+{
+	if (!region->user)
+		return;
+	__io_unaccount_mem(region->user, nr_pages);
+	free_uid(region->user);
+	region->user = NULL;
+}
+
 static int region_map_user(struct zcrx_region *region, struct io_ring_ctx *ctx,
 			   const struct io_uring_region_desc *desc)
 {
@@ -45,18 +55,18 @@ static int region_map_user(struct zcrx_region *region, struct io_ring_ctx *ctx,
 		ret = __io_account_mem(ctx->user, nr_pages);
 		if (ret)
 			return ret;
+		region->user = get_uid(ctx->user);
 	}
 
 	ptr = __io_uaddr_map(&region->pages, &region->nr_pages,
 			     desc->user_addr, desc->size);
 	if (IS_ERR(ptr)) {
-		if (ctx->user)
-			__io_unaccount_mem(ctx->user, nr_pages);
+		region_uncharge(region, nr_pages);
 		return PTR_ERR(ptr);
 	}
 
 	region->ptr = ptr;
-	region->user = true;
+	region->pinned = true;
 	return 0;
 }
 
@@ -96,20 +106,18 @@ int zcrx_region_create(struct zcrx_region *region, struct io_ring_ctx *ctx,
 /**
  * zcrx_region_destroy() - give a region's memory back
  * @region: may be without memory
- * @ctx: the ring that it was created for
  */
-void zcrx_region_destroy(struct zcrx_region *region, struct io_ring_ctx *ctx)
+void zcrx_region_destroy(struct zcrx_region *region)
 {
 	unsigned int nr_pages = region->nr_pages;
 
 	if (!region->ptr)
 		return;
 
-	if (region->user) {
+	if (region->pinned) {
 		vunmap(region->ptr);
 		io_pages_free(&region->pages, nr_pages);
-		if (ctx->user)
-			__io_unaccount_mem(ctx->user, nr_pages);
+		region_uncharge(region, nr_pages);
 	} else {
 		io_pages_unmap(region->ptr, &region->pages, &region->nr_pages,
 			       true);
@@ -120,7 +128,7 @@ void zcrx_region_destroy(struct zcrx_region *region, struct io_ring_ctx *ctx)
 /**
  * zcrx_region_mmap() - map a region that was allocated here to user space
  * @region: any region
- * @ctx: its ring
+ * @ctx: a ring that has its ifq
  * @vma: where to, not longer than the region
  *
  * Return: 0, -EINVAL if the region is the user's or too short, -ENOMEM.
@@ -130,7 +138,7 @@ int zcrx_region_mmap(struct zcrx_region *region, struct io_ring_ctx *ctx,
 {
 	unsigned long nr_pages = vma_pages(vma);
 
-	if (region->user || !region->ptr || nr_pages > region->nr_pages)
+	if (region->pinned || !region->ptr || nr_pages > region->nr_pages)
 		return -EINVAL;
 
 	return io_uring_mmap_pages(ctx, vma, region->pages, nr_pages);

@@ -70,6 +70,31 @@ static int rxq_check_queue(const struct netdev_rx_queue *rxq,
 }
 
 /**
+ * netdev_rxq_provider_check() - can a receive queue have a provider?
+ * @dev: the queue's device
+ * @rxq_idx: the queue
+ * @extack: says why it can't, may be NULL
+ *
+ * The caller holds RTNL.
+ *
+ * Return: 0; -ERANGE if there is no such queue, -EEXIST if it has a provider,
+ * -EBUSY if it is used by XDP or AF_XDP, -ENETDOWN if the device is down,
+ * -EOPNOTSUPP if the driver can't, or does not split headers.
+ */
+int netdev_rxq_provider_check(struct net_device *dev, unsigned int rxq_idx,
+			      struct netlink_ext_ack *extack)
+{
+	ASSERT_RTNL();
+
+	if (rxq_idx >= dev->real_num_rx_queues) {
+		NL_SET_ERR_MSG(extack, "there is no such receive queue");
+		return -ERANGE;
+	}
+	return rxq_check_queue(__netif_get_rx_queue(dev, rxq_idx), extack) ?:
+	       rxq_check_device(dev, extack);
+}
+
+/**
  * netdev_rxq_provider_bind() - let a receive queue take memory from a provider
  * @dev: the queue's device
  * @rxq_idx: the queue
@@ -80,10 +105,8 @@ static int rxq_check_queue(const struct netdev_rx_queue *rxq,
  *
  * Restarts the queue. The caller holds RTNL.
  *
- * Return: 0; -ERANGE if there is no such queue, -EEXIST if it has a provider,
- * -EBUSY if it is used by XDP or AF_XDP, -ENETDOWN if the device is down,
- * -EOPNOTSUPP if the driver can't, or does not split headers; or why the queue
- * couldn't be restarted.
+ * Return: 0, what netdev_rxq_provider_check() returns, -EOPNOTSUPP if the driver
+ * did not use the provider, or why the queue couldn't be restarted.
  */
 int netdev_rxq_provider_bind(struct net_device *dev, unsigned int rxq_idx,
 			     const struct pp_memory_provider_params *params,
@@ -92,24 +115,18 @@ int netdev_rxq_provider_bind(struct net_device *dev, unsigned int rxq_idx,
 	struct netdev_rx_queue *rxq;
 	int err;
 
-	ASSERT_RTNL();
-
-	if (rxq_idx >= dev->real_num_rx_queues) {
-		NL_SET_ERR_MSG(extack, "there is no such receive queue");
-		return -ERANGE;
-	}
-
-	rxq = __netif_get_rx_queue(dev, rxq_idx);
-	err = rxq_check_queue(rxq, extack) ?: rxq_check_device(dev, extack);
+	err = netdev_rxq_provider_check(dev, rxq_idx, extack);
 	if (err)
 		return err;
 
+	rxq = __netif_get_rx_queue(dev, rxq_idx);
 	rxq->mp_params = *params;
 	err = netdev_rx_queue_restart(dev, rxq_idx);
 	if (err)
 		memset(&rxq->mp_params, 0, sizeof(rxq->mp_params));
 
-	return err;
+	/* Its page pools are not made for one. */
+	return err == -ENODATA ? -EOPNOTSUPP : err;
 }
 
 /**

@@ -119,9 +119,13 @@ struct zcrx_abi_area_reg {
  * @offsets: out
  * @zcrx_id: out: names the ifq in this ring
  * @rx_buf_len: in: wanted chunk size in bytes, 0 for a page; out: the size
- * @event_desc: zero
+ * @event_desc: struct zcrx_abi_event_desc, or 0
  * @ext_ptr: struct zcrx_abi_ext_reg if @flags has one of the flags from
  *	     bit 16 up, zero otherwise
+ *
+ * With %ZCRX_ABI_REG_IMPORT, @if_idx is the file descriptor of an ifq that was
+ * exported, and everything else but @flags and @ext_ptr is zero; what is marked
+ * with "out", and @rq_entries, comes back.
  */
 struct zcrx_abi_ifq_reg {
 	__u32	if_idx;
@@ -140,6 +144,66 @@ struct zcrx_abi_ifq_reg {
 	__u64	__resv;
 };
 
+/**
+ * enum zcrx_abi_event_type - what an application can be told
+ * @ZCRX_ABI_EVENT_ALLOC_FAIL: the NIC or the copy fallback wanted a chunk, and
+ *			   none was free
+ * @ZCRX_ABI_EVENT_COPY: payload was copied
+ * @ZCRX_ABI_EVENT_STATE_COPY: the NIC gets pages of the kernel from now on, whose
+ *			   payload is copied (particular to this
+ *			   implementation, as the next one)
+ * @ZCRX_ABI_EVENT_STATE_ON: the NIC gets chunks again
+ *
+ * An event is a CQE in the ring that registered the ifq, with the type as its
+ * res. One of a type is posted, and the next one after %ZCRX_ABI_CTRL_ARM_EVENT.
+ */
+enum zcrx_abi_event_type {
+	ZCRX_ABI_EVENT_ALLOC_FAIL	= 0,
+	ZCRX_ABI_EVENT_COPY		= 1,
+	ZCRX_ABI_EVENT_STATE_COPY	= 16,
+	ZCRX_ABI_EVENT_STATE_ON	= 17,
+};
+
+/* Flags of struct zcrx_abi_event_desc: stats_offset is valid */
+enum {
+	ZCRX_ABI_EVENT_DESC_FLAG_STATS	= 1U << 0,
+};
+
+/**
+ * struct zcrx_abi_event_desc - which events to post
+ * @user_data: of the CQEs
+ * @type_mask: bits 1 << enum zcrx_abi_event_type
+ * @flags: %ZCRX_ABI_EVENT_DESC_FLAG_STATS or 0
+ * @stats_offset: where in the refill region the kernel shall keep a
+ *		  struct zcrx_abi_stats, behind the entries and aligned to 8; zero
+ *		  without the flag
+ */
+struct zcrx_abi_event_desc {
+	__u64	user_data;
+	__u32	type_mask;
+	__u32	flags;
+	__u64	stats_offset;
+	__u64	__resv[9];
+};
+
+/**
+ * struct zcrx_abi_stats - written by the kernel
+ * @copy_count: how many pieces were copied
+ * @copy_bytes: their bytes
+ */
+struct zcrx_abi_stats {
+	__u64	copy_count;
+	__u64	copy_bytes;
+};
+
+/* zcrx_abi_query_zcrx.features */
+enum {
+	/* zcrx_abi_ifq_reg.rx_buf_len */
+	ZCRX_ABI_FEATURE_RX_PAGE_SIZE	= 1U << 0,
+	/* zcrx_abi_ifq_reg.event_desc */
+	ZCRX_ABI_FEATURE_EVENT		= 1U << 1,
+};
+
 /*
  * Part 2: this implementation
  */
@@ -149,6 +213,8 @@ struct zcrx_abi_ifq_reg {
 
 /**
  * enum zcrx_abi_reg_flags - flags of an ifq
+ * @ZCRX_ABI_REG_IMPORT: use an ifq that was exported (mainline)
+ * @ZCRX_ABI_REG_NODEV: no NIC, everything is copied (mainline)
  * @ZCRX_ABI_REG_RBUF: received buffers go to an rbuf ring; the io_uring needs
  *		   neither DEFER_TASKRUN nor CQE32; running out pauses
  * @ZCRX_ABI_REG_SOFT_SPLIT: accept a driver that splits headers in software
@@ -156,6 +222,9 @@ struct zcrx_abi_ifq_reg {
  *			    told to resume
  */
 enum zcrx_abi_reg_flags {
+	ZCRX_ABI_REG_IMPORT		= 1U << 0,
+	ZCRX_ABI_REG_NODEV		= 1U << 1,
+
 	ZCRX_ABI_REG_RBUF		= 1U << 16,
 	ZCRX_ABI_REG_SOFT_SPLIT	= 1U << 17,
 	ZCRX_ABI_REG_MANUAL_RESUME	= 1U << 18,
@@ -175,11 +244,14 @@ struct zcrx_rbuf_offsets {
 /**
  * struct zcrx_abi_ext_reg - further arguments of a registration
  * @size: of this struct, in bytes
- * @nr_areas: entries of the array at zcrx_abi_ifq_reg.area_ptr, 0 for 1
+ * @nr_areas: in: entries of the array at zcrx_abi_ifq_reg.area_ptr, 0 for
+ *	      1; out with %ZCRX_ABI_REG_IMPORT: how many there are
  * @rbuf_entries: in: wanted entries of the rbuf ring (%ZCRX_ABI_REG_RBUF only);
  *		  out: rounded up to a power of two
  * @rbuf_region_ptr: struct zcrx_abi_region_desc: memory of the rbuf ring
  * @rbuf_offsets: out
+ *
+ * With %ZCRX_ABI_REG_IMPORT, all but @size is zero before.
  */
 struct zcrx_abi_ext_reg {
 	__u32	size;
@@ -291,25 +363,72 @@ struct zcrx_rbuf_hdr {
 /**
  * enum zcrx_abi_ctrl_op - operations of ZCRX_ABI_REGISTER_ZCRX_CTRL
  * @ZCRX_ABI_CTRL_FLUSH_RQ: take back all that is in the refill ring
- * @ZCRX_ABI_CTRL_RESUME: the same, and look again at requests that paused (with
- *		      %ZCRX_ABI_REG_RBUF)
+ * @ZCRX_ABI_CTRL_EXPORT: make a file descriptor, to be imported by another ring
+ * @ZCRX_ABI_CTRL_ARM_EVENT: tell the next event of a type that was told before
+ * @ZCRX_ABI_CTRL_ADD_AREA: one more area
+ * @ZCRX_ABI_CTRL_RESUME: flush; look again at requests that paused; if the NIC gets
+ *		      pages of the kernel, try chunks again. -EAGAIN if another
+ *		      ring that has the ifq was busy, and its requests may be
+ *		      paused still
  */
 enum zcrx_abi_ctrl_op {
 	ZCRX_ABI_CTRL_FLUSH_RQ		= 0,
+	ZCRX_ABI_CTRL_EXPORT		= 1,
+	ZCRX_ABI_CTRL_ARM_EVENT		= 2,
+	ZCRX_ABI_CTRL_ADD_AREA		= 3,
+
 	ZCRX_ABI_CTRL_RESUME		= 64,
+};
+
+/**
+ * struct zcrx_abi_ctrl_flush_rq - argument of %ZCRX_ABI_CTRL_FLUSH_RQ, %ZCRX_ABI_CTRL_RESUME
+ */
+struct zcrx_abi_ctrl_flush_rq {
+	__u64	__resv[6];
+};
+
+/**
+ * struct zcrx_abi_ctrl_export - argument of %ZCRX_ABI_CTRL_EXPORT
+ * @zcrx_fd: out: file descriptor, close-on-exec
+ */
+struct zcrx_abi_ctrl_export {
+	__u32	zcrx_fd;
+	__u32	__resv[11];
+};
+
+/**
+ * struct zcrx_abi_ctrl_arm_event - argument of %ZCRX_ABI_CTRL_ARM_EVENT
+ * @event_type: enum zcrx_abi_event_type
+ */
+struct zcrx_abi_ctrl_arm_event {
+	__u32	event_type;
+	__u32	__resv[11];
+};
+
+/**
+ * struct zcrx_abi_ctrl_add_area - argument of %ZCRX_ABI_CTRL_ADD_AREA
+ * @area_ptr: struct zcrx_abi_area_reg
+ */
+struct zcrx_abi_ctrl_add_area {
+	__u64	area_ptr;
+	__u64	__resv[5];
 };
 
 /**
  * struct zcrx_abi_ctrl - argument of ZCRX_ABI_REGISTER_ZCRX_CTRL
  * @zcrx_id: the ifq
  * @op: enum zcrx_abi_ctrl_op
- * @args: of the operation; zero for those above
  */
 struct zcrx_abi_ctrl {
 	__u32	zcrx_id;
 	__u32	op;
 	__u64	__resv[2];
-	__u64	args[6];
+	union {
+		struct zcrx_abi_ctrl_export		zc_export;
+		struct zcrx_abi_ctrl_flush_rq	zc_flush;
+		struct zcrx_abi_ctrl_arm_event	zc_arm_event;
+		struct zcrx_abi_ctrl_add_area	zc_add_area;
+	};
 };
 
 #endif

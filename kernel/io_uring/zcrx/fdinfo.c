@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What /proc/PID/fdinfo says of ifqs, for rings and exported files */
+
+#include <linux/io_uring_types.h>
+#include <linux/seq_file.h>
+
+#include "ifq.h"
+#include "member.h"
+#include "zcrx.h"
+
+static const char *state_name(const struct zcrx_ifq *ifq)
+{
+	if (ifq->flags & ZCRX_REG_NODEV)
+		return "nodev";
+	if (!READ_ONCE(ifq->netdev))
+		return "unbound";
+	return READ_ONCE(ifq->state) == ZCRX_COPY ? "copy" : "on";
+}
+
+/**
+ * zcrx_ifq_show() - an ifq and its counters
+ * @ifq: any
+ * @id: what the ifq is called there
+ * @m: where to
+ *
+ * Without the ifq's locks: figures that change under way may not add up.
+ */
+void zcrx_ifq_show(const struct zcrx_ifq *ifq, u32 id, struct seq_file *m)
+{
+	const struct zcrx_counters *c = &ifq->counters;
+	u64 taken = READ_ONCE(ifq->refill.nr_taken);
+	u64 posted = READ_ONCE(c->posted);
+
+	seq_printf(m, "zcrx-%u: rxq=%u state=%s areas=%u chunks=%u free=%u held=%llu",
+		   id, ifq->rxq, state_name(ifq), zcrx_ifq_nr_areas(ifq),
+		   READ_ONCE(ifq->nr_chunks), READ_ONCE(ifq->nr_free),
+		   posted - min(posted, taken));
+	seq_printf(m, " lent_pages=%llu lent_now=%d invalid_refills=%llu pauses=%llu state_changes=%llu",
+		   atomic64_read(&ifq->nr_lent), atomic_read(&ifq->nr_lent_now),
+		   READ_ONCE(ifq->refill.nr_invalid), READ_ONCE(c->pauses),
+		   READ_ONCE(ifq->nr_state_changes));
+	seq_printf(m, " zc_bytes=%llu copies=%llu copied_linear=%llu copied_page=%llu copied_foreign=%llu\n",
+		   READ_ONCE(c->zc_bytes), READ_ONCE(c->copies),
+		   READ_ONCE(c->copied_bytes[IORING_ZCRX_COPY_LINEAR]),
+		   READ_ONCE(c->copied_bytes[IORING_ZCRX_COPY_PAGE]),
+		   READ_ONCE(c->copied_bytes[IORING_ZCRX_COPY_FOREIGN]));
+}
+
+/**
+ * io_zcrx_show_fdinfo() - a ring's ifqs and their counters
+ * @ctx: the ring, with uring_lock held
+ * @m: where to
+ */
+void io_zcrx_show_fdinfo(struct io_ring_ctx *ctx, struct seq_file *m)
+{
+	struct zcrx_member *member;
+	unsigned long id;
+
+	xa_for_each(&ctx->zcrx_members, id, member)
+		zcrx_ifq_show(member->ifq, id, m);
+}
