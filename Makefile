@@ -18,6 +18,9 @@ demo: deps-demo kernel tools	## iperf3 in the VM, plain and through zero copy: f
 test: deps-test			## all that can be checked here; TESTS='lib iperf3*' chooses
 	@scripts/runtests $(TESTS)
 
+soak: deps-test			## the long form of the tests of reliability; MINUTES=90 bounds it
+	@scripts/runtests --list scripts/tests/soak $(if $(MINUTES),--minutes $(MINUTES)) $(TESTS)
+
 bench: deps-bench kernel kernel-stock tools	## more ways to receive, and the unpatched kernel: build/bench.json
 	@scripts/bench
 
@@ -29,6 +32,9 @@ kernel: deps-kernel		## the VM's kernel, with the series: build/kernel/base
 
 kernel-debug: deps-kernel	## the same with KASAN, lockdep and friends
 	@scripts/kernel debug
+
+kernel-kcsan: deps-kernel	## with KCSAN, which finds data races
+	@scripts/kernel kcsan
 
 kernel-stock: deps-kernel	## the distribution's source as it is
 	@scripts/kernel stock
@@ -56,5 +62,5 @@ deps-%:
 	@scripts/deps $*
 
 .NOTPARALLEL:
-.PHONY: help demo test bench vm kernel kernel-debug kernel-stock lib tools examples \
+.PHONY: help demo test soak bench vm kernel kernel-debug kernel-kcsan kernel-stock lib tools examples \
 	series lint clean
