@@ -19,6 +19,7 @@
 #include <trace/events/zcrx.h>
 
 #include "../io_uring.h"
+#include "../poll.h"
 #include "area.h"
 #include "ifq.h"
 #include "member.h"
@@ -520,15 +521,9 @@ static void wake_bucket(struct hlist_head *list, struct zcrx_ifq *ifq)
 
 	hlist_for_each_entry(req, list, hash_node) {
 		struct zcrx_recv *zr = io_kiocb_to_cmd(req, struct zcrx_recv);
-		struct socket *sock;
 
-		if (req->opcode != IORING_OP_RECV_ZC || zr->ifq != ifq)
-			continue;
-		/* io-wq polls any file, without asking io_recvzc(). */
-		sock = sock_from_file(req->file);
-		if (sock && sk_is_tcp(sock->sk))
-			wake_up_interruptible_poll(sk_sleep(sock->sk),
-						   EPOLLIN | EPOLLRDNORM);
+		if (req->opcode == IORING_OP_RECV_ZC && zr->ifq == ifq)
+			io_poll_retry(req);
 	}
 }
 
@@ -554,8 +549,9 @@ static void wake_ring(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq)
  * @ctx: the ring of whoever asks, with uring_lock held
  * @ifq: of which requests; under its lock
  *
- * As if data had arrived: a paused request looks like one that waits, and is
- * found where polls are found to be cancelled.
+ * A paused request looks like one that waits for data, and is found where polls
+ * are found to be cancelled. Waking its socket instead would cost the number of
+ * requests squared: each of them wakes up with each.
  *
  * Return: false if another ring that has the ifq was busy, and may still have
  * paused requests. Waiting for its uring_lock could last for ever: its owner may

@@ -159,8 +159,9 @@ static void release_entries(struct zcrx_ifq *ifq, u32 nr, u64 nr_taken_before)
 /**
  * zcrx_refill_take() - give a page pool the chunks that the user gave back
  * @ifq: whose ring
- * @pool: asks for memory, and has room in its cache
- * @nr: how many chunks at most
+ * @pool: asks for memory; its cache may have some, if a chunk that was given back
+ *	meanwhile came from it
+ * @nr: fill the cache to so many at most
  *
  * Chunks that came from another page pool, or the copy fallback, go there.
  * There may be more in the ring.
@@ -178,7 +179,7 @@ void zcrx_refill_take(struct zcrx_ifq *ifq, struct page_pool *pool,
 
 	taken = refill->nr_taken;
 	max = min(nr_entries(refill), ZCRX_REFILL_BATCH);
-	for (left = max; left && nr; left--) {
+	for (left = max; left && pool->alloc.count < nr; left--) {
 		struct zcrx_chunk *chunk = next_chunk(ifq);
 
 		if (!chunk)
@@ -187,7 +188,6 @@ void zcrx_refill_take(struct zcrx_ifq *ifq, struct page_pool *pool,
 			zcrx_chunk_put(chunk);
 		} else if (page_pool_is_last_ref(zcrx_chunk_netmem(chunk))) {
 			page_pool_provider_put_back(pool, &chunk->niov);
-			nr--;
 		}
 	}
 	release_entries(ifq, max - left, taken);

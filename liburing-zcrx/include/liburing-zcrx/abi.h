@@ -64,7 +64,7 @@ enum {
  * @size: in bytes, whole pages
  * @flags: %ZCRX_ABI_MEM_REGION_TYPE_USER, or 0: the kernel allocates
  * @id: zero
- * @mmap_offset: out: where to mmap memory that the kernel allocated
+ * @mmap_offset: in: zero; out: where to mmap memory that the kernel allocated
  */
 struct zcrx_abi_region_desc {
 	__u64	user_addr;
@@ -93,7 +93,8 @@ struct zcrx_abi_offsets {
  * struct zcrx_abi_area_reg - one area of user memory
  * @addr: page aligned address
  * @len: in bytes, whole pages
- * @rq_area_token: out: the area's id, shifted by %ZCRX_ABI_AREA_SHIFT
+ * @rq_area_token: in: zero; out: the area's id, shifted by
+ *		   %ZCRX_ABI_AREA_SHIFT
  * @flags: zero
  * @dmabuf_fd: zero
  */
@@ -117,7 +118,7 @@ struct zcrx_abi_area_reg {
  *	      struct zcrx_abi_ext_reg)
  * @region_ptr: struct zcrx_abi_region_desc: memory of the refill ring
  * @offsets: out
- * @zcrx_id: out: names the ifq in this ring
+ * @zcrx_id: in: zero; out: names the ifq in this ring
  * @rx_buf_len: in: wanted chunk size in bytes, 0 for a page; out: the size
  * @event_desc: struct zcrx_abi_event_desc, or 0
  * @ext_ptr: struct zcrx_abi_ext_reg if @flags has one of the flags from
@@ -151,8 +152,9 @@ struct zcrx_abi_ifq_reg {
  * @ZCRX_ABI_EVENT_COPY: payload was copied
  * @ZCRX_ABI_EVENT_STATE_COPY: the NIC gets pages of the kernel from now on, whose
  *			   payload is copied (particular to this
- *			   implementation, as the next one)
+ *			   implementation, as the following ones)
  * @ZCRX_ABI_EVENT_STATE_ON: the NIC gets chunks again
+ * @ZCRX_ABI_EVENT_UNBOUND: the NIC is gone; what comes by other ways is copied
  *
  * An event is a CQE in the ring that registered the ifq, with the type as its
  * res. One of a type is posted, and the next one after %ZCRX_ABI_CTRL_ARM_EVENT.
@@ -162,6 +164,7 @@ enum zcrx_abi_event_type {
 	ZCRX_ABI_EVENT_COPY		= 1,
 	ZCRX_ABI_EVENT_STATE_COPY	= 16,
 	ZCRX_ABI_EVENT_STATE_ON	= 17,
+	ZCRX_ABI_EVENT_UNBOUND	= 18,
 };
 
 /* Flags of struct zcrx_abi_event_desc: stats_offset is valid */
@@ -331,7 +334,10 @@ enum zcrx_rbuf_kflags {
 
 /* zcrx_rbuf_hdr.uflags, written by the user */
 enum zcrx_rbuf_uflags {
-	/* Post a CQE when the ring goes from empty to non-empty. */
+	/* Post a CQE when the ring goes from empty to non-empty: in the io_uring
+	 * of the request that made it so. Whoever shares an ifq waits in each
+	 * that has requests.
+	 */
 	ZCRX_RBUF_U_WAKEUP		= 1U << 0,
 };
 

@@ -395,6 +395,10 @@ int igb_zcrx_clean_irq(struct igb_q_vector *q_vector, int budget)
 	struct igb_zcrx *zcrx = ring->zcrx;
 	struct sk_buff *skb = ring->skb;
 
+	/* netpoll wants Tx only, and may have interrupted the page pool. */
+	if (unlikely(!budget))
+		return 0;
+
 	while (likely(total_packets < budget)) {
 		union e1000_adv_rx_desc *rx_desc;
 		struct igb_zcrx_buffer *buf;
