@@ -54,13 +54,10 @@ static ssize_t answer(u32 op, union io_query_data *data)
 	return -EOPNOTSUPP;
 }
 
-static int check_hdr(const struct io_uring_query_hdr *hdr)
+static bool hdr_is_valid(const struct io_uring_query_hdr *hdr)
 {
-	if (hdr->result || memchr_inv(hdr->__resv, 0, sizeof(hdr->__resv)))
-		return -EINVAL;
-	if (!hdr->size)
-		return -EINVAL;
-	return hdr->size > PAGE_SIZE ? -E2BIG : 0;
+	return hdr->size && !hdr->result &&
+	       !memchr_inv(hdr->__resv, 0, sizeof(hdr->__resv));
 }
 
 static int query_one(struct io_uring_query_hdr __user *arg, u64 *next)
@@ -73,11 +70,12 @@ static int query_one(struct io_uring_query_hdr __user *arg, u64 *next)
 
 	if (copy_from_user(&hdr, arg, sizeof(hdr)))
 		return -EFAULT;
-	ret = check_hdr(&hdr);
-	if (ret)
-		return ret;
+	if (hdr.size > PAGE_SIZE)
+		return -E2BIG;
 
 	ret = answer(hdr.query_op, &data);
+	if (ret >= 0 && !hdr_is_valid(&hdr))
+		ret = -EINVAL;
 	if (ret >= 0)
 		size = min_t(size_t, ret, hdr.size);
 	buf = u64_to_user_ptr(hdr.query_data);
@@ -98,8 +96,8 @@ static int query_one(struct io_uring_query_hdr __user *arg, u64 *next)
  * @arg: struct io_uring_query_hdr of user space, the first of a chain
  * @nr_args: 0
  *
- * Return: 0; -EINVAL or -E2BIG for a wrong header, -EFAULT; -EINTR if the caller
- * is killed: a chain may have no end.
+ * Return: 0; -EINVAL for @nr_args, -E2BIG for a buffer of more than a page,
+ * -EFAULT; -EINTR if the caller is killed: a chain may have no end.
  */
 int io_query(void __user *arg, unsigned int nr_args)
 {

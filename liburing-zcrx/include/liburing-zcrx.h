@@ -37,9 +37,9 @@
  * Nobody sleeps on the other's last word: each side stores, then a full
  * barrier, then loads what the other one stores.
  *
- *   wake-up    here:   uflags = WAKEUP      kernel: producer
+ *   wake-up    here:   uflags = WAKEUP      kernel: producer, kflags
  *                      MB (C)                       MB (C)
- *                      producer unchanged?          WAKEUP, and all was seen?
+ *                      both unchanged?              WAKEUP, and all was seen?
  *                      then wait for a CQE          then post a CQE
  *
  *   kick       kernel: kflags = NEED_KICK   here:   consumer, refill tail
@@ -435,10 +435,11 @@ static inline int zcrx_refill(struct zcrx_ifq *ifq, __u64 off)
  */
 
 /**
- * zcrx_rbuf_prepare_wait() - ask for a CQE when there are new entries
+ * zcrx_rbuf_prepare_wait() - ask for a CQE when there is something to do
  * @ifq: with an rbuf ring, all entries released
  *
- * Return: true if waiting for a CQE is safe; false if there are entries.
+ * Return: true if waiting for a CQE is safe; false if there are entries, or
+ * receiving has paused, see zcrx_kick().
  */
 static inline bool zcrx_rbuf_prepare_wait(struct zcrx_ifq *ifq)
 {
@@ -446,15 +447,17 @@ static inline bool zcrx_rbuf_prepare_wait(struct zcrx_ifq *ifq)
 			 __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);		/* C */
 
-	return !zcrx_rbuf_peek(ifq);
+	return !zcrx_rbuf_peek(ifq) &&
+	       !(__atomic_load_n(&ifq->rbuf.hdr->kflags, __ATOMIC_RELAXED) &
+		 ZCRX_RBUF_K_NEED_KICK);
 }
 
 /**
  * zcrx_submit_and_wait() - submit requests, and wait for something to do
  * @ifq: any
  *
- * Returns when there are entries in the rbuf ring, or CQEs. Does not wait for
- * a CQE if there are entries already.
+ * Returns when there are entries in the rbuf ring, or CQEs, or receiving has
+ * paused. Does not wait for a CQE if one of the others is so already.
  *
  * Return: 0 or more, or a negative errno, as io_uring_submit_and_wait(3).
  */

@@ -194,6 +194,9 @@ static void wait_handshake(void)
 
 	EXPECT(set_up(FAKE_OURS, NR_ENTRIES));
 	EXPECT(zcrx_rbuf_prepare_wait(&ifq));
+	ifq.rbuf.hdr->kflags = ZCRX_RBUF_K_NEED_KICK;
+	EXPECT(!zcrx_rbuf_prepare_wait(&ifq));
+	ifq.rbuf.hdr->kflags = 0;
 	EXPECT(fake.rbuf_hdr->uflags == ZCRX_RBUF_U_WAKEUP);
 	EXPECT(fake_post(&cqe));
 	EXPECT(!zcrx_rbuf_prepare_wait(&ifq));

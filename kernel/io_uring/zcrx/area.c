@@ -17,6 +17,7 @@
 #include "../rsrc.h"
 #include "area.h"
 #include "ifq.h"
+#include "provider.h"
 
 static_assert(sizeof(struct zcrx_chunk) == 64);
 
@@ -215,7 +216,7 @@ static int area_set_dma_addrs(struct zcrx_area *area)
 		if (left)
 			return -ERANGE;
 	}
-	return 0;
+	return nr == area->nr_chunks ? 0 : -ERANGE;
 }
 
 /**
@@ -357,6 +358,8 @@ void zcrx_chunk_free(struct zcrx_chunk *chunk)
 	area->first_free = chunk - area->chunks;
 	ifq->nr_free++;
 	spin_unlock_bh(&ifq->free_lock);
+
+	zcrx_provider_auto_resume(ifq);
 }
 
 /**

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* IORING_REGISTER_ZCRX_CTRL: operations on an ifq that a ring has */
 
+#include <linux/capability.h>
 #include <linux/io_uring.h>
 #include <linux/io_uring_types.h>
 #include <linux/string.h>
@@ -88,13 +89,18 @@ static int add_area(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq,
  * One at a time, for the sake of the id. The other's memory may take long to
  * read, as long as its owner likes: that is nothing to wait for.
  */
-static int ctrl_add_area(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq,
+static int ctrl_add_area(struct io_ring_ctx *ctx,
+			 const struct zcrx_member *member,
 			 const struct zcrx_ctrl *ctrl)
 {
+	struct zcrx_ifq *ifq = member->ifq;
 	int ret;
 
 	if (!is_zero(ctrl->zc_add_area.__resv))
 		return -EINVAL;
+	/* It is for good, and the NIC writes to it: as registering. */
+	if (!member->registered && !capable(CAP_NET_ADMIN))
+		return -EPERM;
 	if (test_and_set_bit_lock(0, &ifq->adding))
 		return -EBUSY;
 
@@ -114,6 +120,7 @@ static int ctrl_add_area(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq,
  */
 int io_zcrx_ctrl(struct io_ring_ctx *ctx, void __user *arg)
 {
+	struct zcrx_member *member;
 	struct zcrx_ctrl ctrl;
 	struct zcrx_ifq *ifq;
 
@@ -121,9 +128,10 @@ int io_zcrx_ctrl(struct io_ring_ctx *ctx, void __user *arg)
 		return -EFAULT;
 	if (!is_zero(ctrl.__resv))
 		return -EINVAL;
-	ifq = zcrx_ifq_find(ctx, ctrl.zcrx_id);
-	if (!ifq)
+	member = zcrx_member_find(ctx, ctrl.zcrx_id);
+	if (!member)
 		return -ENXIO;
+	ifq = member->ifq;
 
 	switch (ctrl.op) {
 	case ZCRX_CTRL_FLUSH_RQ:
@@ -133,7 +141,7 @@ int io_zcrx_ctrl(struct io_ring_ctx *ctx, void __user *arg)
 	case ZCRX_CTRL_ARM_EVENT:
 		return ctrl_arm_event(ifq, &ctrl);
 	case ZCRX_CTRL_ADD_AREA:
-		return ctrl_add_area(ctx, ifq, &ctrl);
+		return ctrl_add_area(ctx, member, &ctrl);
 	case ZCRX_CTRL_RESUME:
 		return ctrl_resume(ctx, ifq, &ctrl);
 	}

@@ -104,6 +104,8 @@ static void publish_area(struct zcrx_ifq *ifq, struct zcrx_area *area)
 	ifq->resume_level = ifq->copy_reserve +
 			    clamp(ifq->nr_chunks / 4, 1, PP_ALLOC_CACHE_REFILL);
 	spin_unlock_bh(&ifq->free_lock);
+
+	zcrx_provider_auto_resume(ifq);
 }
 
 /* The NIC may go at any time, and takes mappings with it. */

@@ -100,6 +100,18 @@ void zcrx_member_destroy(struct zcrx_member *member)
 }
 
 /**
+ * zcrx_member_find() - what a ring has by a number
+ * @ctx: the ring
+ * @id: from user space
+ *
+ * Return: the member, which lives as long as the ring; or NULL.
+ */
+struct zcrx_member *zcrx_member_find(struct io_ring_ctx *ctx, u32 id)
+{
+	return xa_load(&ctx->zcrx_members, id);
+}
+
+/**
  * zcrx_ifq_find() - an ifq by its number
  * @ctx: the ring
  * @id: from user space
@@ -108,7 +120,7 @@ void zcrx_member_destroy(struct zcrx_member *member)
  */
 struct zcrx_ifq *zcrx_ifq_find(struct io_ring_ctx *ctx, u32 id)
 {
-	struct zcrx_member *member = xa_load(&ctx->zcrx_members, id);
+	struct zcrx_member *member = zcrx_member_find(ctx, id);
 
 	return member ? member->ifq : NULL;
 }

@@ -12,13 +12,15 @@ struct zcrx_ifq;
  * @node: in zcrx_ifq.members, from zcrx_member_publish() to zcrx_member_close()
  * @ctx: the ring
  * @id: names the ifq in it
- * @told: it is the one that gets the ifq's events
+ * @registered: it registered the ifq
+ * @told: it gets the ifq's events
  * @ifq: a user of it until zcrx_member_close(), and a reference until the end
  */
 struct zcrx_member {
 	struct list_head	node;
 	struct io_ring_ctx	*ctx;
 	u32			id;
+	bool			registered;
 	bool			told;
 	struct zcrx_ifq		*ifq;
 };
@@ -28,6 +30,7 @@ struct zcrx_member *zcrx_member_create(struct io_ring_ctx *ctx,
 void zcrx_member_publish(struct zcrx_member *member);
 void zcrx_member_close(struct zcrx_member *member);
 void zcrx_member_destroy(struct zcrx_member *member);
+struct zcrx_member *zcrx_member_find(struct io_ring_ctx *ctx, u32 id);
 struct zcrx_ifq *zcrx_ifq_find(struct io_ring_ctx *ctx, u32 id);
 
 #endif /* IOU_ZCRX_MEMBER_H */

@@ -110,9 +110,21 @@ void zcrx_provider_resume(struct zcrx_ifq *ifq, u32 level)
 		zcrx_event_raise(ifq, ZCRX_EVENT_STATE_ON);
 }
 
+/**
+ * zcrx_provider_auto_resume() - chunks have become free
+ * @ifq: in any state
+ */
+void zcrx_provider_auto_resume(struct zcrx_ifq *ifq)
+{
+	if (likely(READ_ONCE(ifq->state) == ZCRX_ON) ||
+	    (ifq->flags & ZCRX_REG_MANUAL_RESUME))
+		return;
+	zcrx_provider_resume(ifq, READ_ONCE(ifq->resume_level));
+}
+
 /*
- * In ZCRX_COPY, what the user gives back becomes free: payload in pages of the
- * kernel waits for it. With many of them free we are back.
+ * In ZCRX_COPY, what comes back becomes free: payload in pages of the kernel
+ * waits for it. With many of them free we are back.
  */
 static bool has_chunks(struct zcrx_ifq *ifq)
 {
@@ -120,8 +132,6 @@ static bool has_chunks(struct zcrx_ifq *ifq)
 		return true;
 
 	zcrx_refill_flush_some(ifq);
-	if (!(ifq->flags & ZCRX_REG_MANUAL_RESUME))
-		zcrx_provider_resume(ifq, READ_ONCE(ifq->resume_level));
 	return READ_ONCE(ifq->state) == ZCRX_ON;
 }
 
@@ -133,6 +143,7 @@ static netmem_ref zcrx_provider_alloc(struct page_pool *pool, gfp_t gfp)
 
 	if (!has_chunks(ifq))
 		return lend_page(ifq, pool, gfp);
+	page_pool_provider_reclaim(pool, false);
 
 	zcrx_refill_take(ifq, pool, PP_ALLOC_CACHE_REFILL);
 	nr_refilled = pool->alloc.count;
@@ -140,6 +151,7 @@ static netmem_ref zcrx_provider_alloc(struct page_pool *pool, gfp_t gfp)
 		zcrx_chunks_take_free(ifq, pool, PP_ALLOC_CACHE_REFILL);
 	if (!pool->alloc.count) {
 		fall_back(ifq);
+		page_pool_provider_reclaim(pool, true);
 		return lend_page(ifq, pool, gfp);
 	}
 

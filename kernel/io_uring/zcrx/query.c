@@ -34,7 +34,7 @@ ssize_t io_zcrx_query(struct io_uring_query_zcrx *q)
  */
 ssize_t io_zcrx_query_event(struct io_uring_query_zcrx_event *q)
 {
-	q->event_flags = ZCRX_EVENT_DESC_FLAG_STATS;
+	q->event_flags = ZCRX_EVENT_TYPES;
 	q->stats_size = sizeof(struct zcrx_stats);
 	q->stats_off_alignment = __alignof__(struct zcrx_stats);
 	return sizeof(*q);

@@ -85,13 +85,15 @@ void zcrx_rbuf_post(struct zcrx_rbuf *rbuf, const struct io_uring_rbuf_cqe *cqe)
  * @rbuf: under the ifq's lock
  * @counters: shown as well
  *
- * Return: true if the user had seen everything before, and wants to be woken.
+ * Return: true if the user had seen everything before, or has yet to learn that
+ * a kick is needed, and wants to be woken.
  */
 bool zcrx_rbuf_publish(struct zcrx_rbuf *rbuf,
 		       const struct zcrx_counters *counters)
 {
 	struct io_uring_rbuf_hdr *hdr = rbuf->hdr;
 	u32 before = rbuf->published;
+	bool kick;
 	int i;
 
 	WRITE_ONCE(hdr->zc_bytes, counters->zc_bytes);
@@ -99,16 +101,18 @@ bool zcrx_rbuf_publish(struct zcrx_rbuf *rbuf,
 	for (i = 0; i < IORING_ZCRX_COPY_NR; i++)
 		WRITE_ONCE(hdr->copied_bytes[i], counters->copied_bytes[i]);
 
-	if (rbuf->producer == before)
+	if (rbuf->producer == before && !rbuf->kick_untold)
 		return false;
 
+	kick = rbuf->kick_untold;
+	rbuf->kick_untold = false;
 	rbuf->published = rbuf->producer;
 	smp_store_release(&hdr->producer, rbuf->producer);	/* (B) */
 
 	/* Pairs with the user's, between storing the consumer and sleeping. */
 	smp_mb();
 	return (READ_ONCE(hdr->uflags) & IORING_RBUF_U_WAKEUP) &&
-	       READ_ONCE(hdr->consumer) == before;
+	       (kick || READ_ONCE(hdr->consumer) == before);
 }
 
 static void set_kflags(struct zcrx_rbuf *rbuf, u32 kflags)
@@ -128,6 +132,8 @@ static void set_kflags(struct zcrx_rbuf *rbuf, u32 kflags)
  */
 void zcrx_rbuf_set_need_kick(struct zcrx_rbuf *rbuf)
 {
+	if (!(rbuf->kflags & IORING_RBUF_K_NEED_KICK))
+		rbuf->kick_untold = true;
 	set_kflags(rbuf, rbuf->kflags | IORING_RBUF_K_NEED_KICK);
 }
 
@@ -137,5 +143,6 @@ void zcrx_rbuf_set_need_kick(struct zcrx_rbuf *rbuf)
  */
 void zcrx_rbuf_clear_need_kick(struct zcrx_rbuf *rbuf)
 {
+	rbuf->kick_untold = false;
 	set_kflags(rbuf, rbuf->kflags & ~IORING_RBUF_K_NEED_KICK);
 }

@@ -15,9 +15,9 @@
  * Two more exchanges need a full barrier on both sides between a store and a
  * load, so that at least one side sees what the other stored:
  *
- *  - waking up: the kernel stores the producer and then loads uflags and the
- *    consumer; the user stores the consumer and uflags, and then loads the
- *    producer before it sleeps.
+ *  - waking up: the kernel stores the producer and kflags, and then loads uflags
+ *    and the consumer; the user stores the consumer and uflags, and then loads
+ *    the producer and kflags before it sleeps.
  *  - pausing: the kernel stores kflags and then looks for room and chunks again;
  *    the user stores the consumer, or the refill ring's tail, and then loads
  *    kflags.
@@ -44,6 +44,7 @@ struct zcrx_region;
  * @producer: the kernel's own; ahead of the shared one while a batch is posted
  * @published: what was stored last to the shared one
  * @kflags: the kernel's own
+ * @kick_untold: who sleeps has yet to be woken for %IORING_RBUF_K_NEED_KICK
  */
 struct zcrx_rbuf {
 	struct io_uring_rbuf_hdr	*hdr;
@@ -52,6 +53,7 @@ struct zcrx_rbuf {
 	u32				producer;
 	u32				published;
 	u32				kflags;
+	bool				kick_untold;
 };
 
 size_t zcrx_rbuf_size(u32 nr_entries);

@@ -37,6 +37,7 @@
  * @tag: the user's, for the rbuf ring
  * @flags: IORING_RECV_MULTISHOT, IORING_RECVSEND_POLL_FIRST
  * @limited: there is a limit
+ * @paused: it found no room when it was last issued
  */
 struct zcrx_recv {
 	struct file	*file;
@@ -45,6 +46,7 @@ struct zcrx_recv {
 	u32		tag;
 	u16		flags;
 	bool		limited;
+	bool		paused;
 };
 
 /**
@@ -54,7 +56,7 @@ struct zcrx_recv {
  * @done: bytes posted
  * @error: why it stopped: -ENOBUFS without room for a completion, -ENOMEM
  *	without a chunk, -EFAULT for memory that can't be read, -ECANCELED if
- *	the ring closes; or 0
+ *	the ring closes, -EPROTONOSUPPORT if the socket is not plain TCP; or 0
  */
 struct zcrx_batch {
 	struct io_kiocb	*req;
@@ -88,6 +90,7 @@ int io_recvzc_prep(struct io_kiocb *req, const struct io_uring_sqe *sqe)
 	zr->tag = addr3;
 	zr->left = READ_ONCE(sqe->len);
 	zr->limited = zr->left;
+	zr->paused = false;
 	if (zr->flags & IORING_RECV_MULTISHOT)
 		req->flags |= REQ_F_APOLL_MULTISHOT;
 	return 0;
@@ -365,6 +368,17 @@ static void show_batch(struct zcrx_batch *b)
 		io_req_post_cqe(b->req, b->done, IORING_CQE_F_MORE);
 }
 
+/* Trying again in vain does not count. */
+static void count_pause(struct zcrx_batch *b)
+{
+	struct zcrx_recv *zr = io_kiocb_to_cmd(b->req, struct zcrx_recv);
+	bool paused = pauses(b);
+
+	if (paused && (!zr->paused || b->done))
+		b->ifq->counters.pauses++;
+	zr->paused = paused;
+}
+
 /* Both locks are held. */
 static int read_queue(struct zcrx_batch *b, struct sock *sk, size_t limit)
 {
@@ -404,10 +418,11 @@ static int recv_batch(struct zcrx_batch *b, struct sock *sk, size_t limit)
 	mutex_lock(&ifq->lock);
 	if (ifq->closed || percpu_ref_is_dying(&b->req->ctx->refs))
 		b->error = -ECANCELED;
+	else if (READ_ONCE(sk->sk_prot)->recvmsg != tcp_recvmsg)
+		b->error = -EPROTONOSUPPORT;
 	else
 		ret = read_queue(b, sk, limit);
-	if (pauses(b))
-		ifq->counters.pauses++;
+	count_pause(b);
 	show_batch(b);
 	mutex_unlock(&ifq->lock);
 	release_sock(sk);
@@ -501,7 +516,7 @@ int io_recvzc(struct io_kiocb *req, unsigned int issue_flags)
 	if (!sock)
 		return finish(req, -ENOTSOCK, issue_flags);
 	sk = sock->sk;
-	if (!sk_is_tcp(sk) || READ_ONCE(sk->sk_prot)->recvmsg != tcp_recvmsg)
+	if (!sk_is_tcp(sk))
 		return finish(req, -EPROTONOSUPPORT, issue_flags);
 
 	if (issue_flags & IO_URING_F_IOWQ)
@@ -541,6 +556,7 @@ static void wake_ring(struct io_ring_ctx *ctx, struct zcrx_ifq *ifq)
 		wake_bucket(&hb->list, ifq);
 		spin_unlock(&hb->lock);
 		wake_bucket(&ctx->cancel_table_locked.hbs[i].list, ifq);
+		cond_resched();
 	}
 }
 

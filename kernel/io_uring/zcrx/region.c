@@ -44,36 +44,40 @@ static void region_uncharge(struct zcrx_region *region, unsigned long nr_pages)
 	region->user = NULL;
 }
 
-static int region_map_user(struct zcrx_region *region, struct io_ring_ctx *ctx,
-			   const struct io_uring_region_desc *desc)
+static int region_charge(struct zcrx_region *region, struct io_ring_ctx *ctx,
+			 unsigned long nr_pages)
 {
-	unsigned long nr_pages = desc->size >> PAGE_SHIFT;
-	void *ptr;
 	int ret;
 
-	if (ctx->user) {
-		ret = __io_account_mem(ctx->user, nr_pages);
-		if (ret)
-			return ret;
+	if (!ctx->user)
+		return 0;
+	ret = __io_account_mem(ctx->user, nr_pages);
+	if (!ret)
 		region->user = get_uid(ctx->user);
+	return ret;
+}
+
+static void *region_map(struct zcrx_region *region,
+			struct io_uring_region_desc *desc, u64 mmap_offset)
+{
+	void *ptr;
+
+	if (desc->flags & IORING_MEM_REGION_TYPE_USER) {
+		region->pinned = true;
+		return __io_uaddr_map(&region->pages, &region->nr_pages,
+				      desc->user_addr, desc->size);
 	}
 
-	ptr = __io_uaddr_map(&region->pages, &region->nr_pages,
-			     desc->user_addr, desc->size);
-	if (IS_ERR(ptr)) {
-		region_uncharge(region, nr_pages);
-		return PTR_ERR(ptr);
-	}
-
-	region->ptr = ptr;
-	region->pinned = true;
-	return 0;
+	ptr = io_pages_map(&region->pages, &region->nr_pages, desc->size);
+	if (!IS_ERR(ptr))
+		desc->mmap_offset = mmap_offset;
+	return ptr;
 }
 
 /**
  * zcrx_region_create() - get the memory that a descriptor asks for
  * @region: zeroed, filled on success
- * @ctx: the ring, with uring_lock held
+ * @ctx: the ring, with uring_lock held, whose user is charged
  * @desc: from user space
  * @min_size: what the caller will put there, in bytes
  * @mmap_offset: for @desc, where the user will find memory allocated here
@@ -85,21 +89,21 @@ int zcrx_region_create(struct zcrx_region *region, struct io_ring_ctx *ctx,
 		       struct io_uring_region_desc *desc, size_t min_size,
 		       u64 mmap_offset)
 {
+	unsigned long nr_pages = desc->size >> PAGE_SHIFT;
 	void *ptr;
 	int ret;
 
-	ret = region_check(desc, min_size);
+	ret = region_check(desc, min_size) ?:
+	      region_charge(region, ctx, nr_pages);
 	if (ret)
 		return ret;
-	if (desc->flags & IORING_MEM_REGION_TYPE_USER)
-		return region_map_user(region, ctx, desc);
 
-	ptr = io_pages_map(&region->pages, &region->nr_pages, desc->size);
-	if (IS_ERR(ptr))
+	ptr = region_map(region, desc, mmap_offset);
+	if (IS_ERR(ptr)) {
+		region_uncharge(region, nr_pages);
 		return PTR_ERR(ptr);
-
+	}
 	region->ptr = ptr;
-	desc->mmap_offset = mmap_offset;
 	return 0;
 }
 
@@ -117,11 +121,11 @@ void zcrx_region_destroy(struct zcrx_region *region)
 	if (region->pinned) {
 		vunmap(region->ptr);
 		io_pages_free(&region->pages, nr_pages);
-		region_uncharge(region, nr_pages);
 	} else {
 		io_pages_unmap(region->ptr, &region->pages, &region->nr_pages,
 			       true);
 	}
+	region_uncharge(region, nr_pages);
 	memset(region, 0, sizeof(*region));
 }
 

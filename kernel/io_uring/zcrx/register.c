@@ -272,6 +272,7 @@ static int register_new(struct zcrx_registration *r, struct io_ring_ctx *ctx,
 		return PTR_ERR(member);
 	}
 
+	member->registered = true;
 	ret = furnish(member, ctx, r);
 	if (!ret) {
 		r->reg.zcrx_id = member->id;

@@ -49,12 +49,12 @@ int io_recvzc(struct io_kiocb *req, unsigned int issue_flags);
 
 static inline int io_register_zcrx_ifq(struct io_ring_ctx *ctx, void __user *arg)
 {
-	return -EINVAL;
+	return -EOPNOTSUPP;
 }
 
 static inline int io_zcrx_ctrl(struct io_ring_ctx *ctx, void __user *arg)
 {
-	return -EINVAL;
+	return -EOPNOTSUPP;
 }
 
 static inline int io_zcrx_mmap(struct io_ring_ctx *ctx,

@@ -16,7 +16,8 @@
  * @size: in: bytes at @query_data, 1 to a page; out: how many of them were
  *	  written, the rest is zeroed
  * @result: in: zero; out: 0, or a negative errno: -EOPNOTSUPP for a question
- *	    that this kernel doesn't know
+ *	    that this kernel doesn't know, -EINVAL for a wrong header; @size is
+ *	    0 then, and the next question is answered
  */
 struct io_uring_query_hdr {
 	__u64	next_entry;
@@ -96,7 +97,7 @@ struct io_uring_query_scq {
 
 /**
  * struct io_uring_query_zcrx_event - events of zero-copy receive
- * @event_flags: flags of struct zcrx_event_desc
+ * @event_flags: bits 1 << enum zcrx_event_type
  * @stats_size: of struct zcrx_stats
  * @stats_off_alignment: of zcrx_event_desc.stats_offset, in bytes
  */
