@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 #include <errno.h>
 #include <netdb.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,27 +11,94 @@
 
 #include "flow.h"
 
-static int connect_to(const char *host)
+/* How often to try while the peer is not found, a second apart */
+#define ATTEMPTS	10
+
+static int try_to_connect(const struct addrinfo *ai)
 {
-	const char *port = getenv("REMOTE_PORT") ?: PATTERN_PORT;
+	int fd, ret = 0;
+
+	fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, ai->ai_addr, ai->ai_addrlen))
+		ret = -errno;
+	if (ret && fd >= 0)
+		close(fd);
+
+	return ret ?: fd;
+}
+
+/* Many settings of a NIC cost the link, and ARP gives up before it is back. */
+static int connect_to(const char *host, const char *port)
+{
 	struct addrinfo hints = {
 		.ai_socktype	= SOCK_STREAM,
 		.ai_flags	= AI_NUMERICHOST | AI_NUMERICSERV,
 	};
 	struct addrinfo *ai;
-	int fd, ret = 0;
+	int i, ret = -EINVAL;
 
 	if (getaddrinfo(host, port, &hints, &ai))
 		return -EINVAL;
-
-	fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, ai->ai_addr, ai->ai_addrlen))
-		ret = -errno;
+	for (i = 0; i < ATTEMPTS; i++) {
+		ret = try_to_connect(ai);
+		if (ret != -EHOSTUNREACH)
+			break;
+		sleep(1);
+	}
 	freeaddrinfo(ai);
-	if (ret && fd >= 0)
-		close(fd);
 
-	return ret ?: fd;
+	return ret;
+}
+
+static int send_request(int fd, const char *fmt, va_list ap)
+{
+	char request[128];
+	int len;
+
+	if (fd < 0)
+		return fd;
+	len = vsnprintf(request, sizeof(request), fmt, ap);
+	if (send(fd, request, len, MSG_NOSIGNAL) == len)
+		return fd;
+	close(fd);
+
+	return -ECONNRESET;
+}
+
+static int request_at(const char *host, const char *port, const char *fmt, ...)
+{
+	va_list ap;
+	int fd;
+
+	va_start(ap, fmt);
+	fd = send_request(connect_to(host, port), fmt, ap);
+	va_end(ap);
+
+	return fd;
+}
+
+static const char *usual_port(void)
+{
+	return getenv("REMOTE_PORT") ?: PATTERN_PORT;
+}
+
+/**
+ * flow_request() - connect to the peer and ask it for something
+ * @host: address of the peer
+ * @fmt: the request
+ *
+ * Return: the socket or a negative error.
+ */
+int flow_request(const char *host, const char *fmt, ...)
+{
+	va_list ap;
+	int fd;
+
+	va_start(ap, fmt);
+	fd = send_request(connect_to(host, usual_port()), fmt, ap);
+	va_end(ap);
+
+	return fd;
 }
 
 /**
@@ -45,24 +113,52 @@ static int connect_to(const char *host)
 int flow_connect(struct flow *flow, const char *host, __u64 bytes,
 		 size_t write_size)
 {
-	char request[128];
-	int len;
+	return flow_connect_with(flow, host, bytes, write_size, "");
+}
+
+static bool ask_for_port(const char *host, const char *headers, char port[8])
+{
+	int fd = flow_request(host, "listen %s\n", headers);
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = recv(fd, port, 7, MSG_WAITALL);
+	close(fd);
+
+	return n > 0;
+}
+
+/**
+ * flow_connect_with() - the same, with more in front of the TCP header
+ * @flow: filled in
+ * @host: address of the peer
+ * @bytes: how much it is to send
+ * @write_size: in pieces of how much
+ * @headers: what, as in pattern.h, or ""
+ *
+ * Return: 0 or a negative error.
+ */
+int flow_connect_with(struct flow *flow, const char *host, __u64 bytes,
+		      size_t write_size, const char *headers)
+{
+	const char *port = usual_port();
+	char special_port[8] = "";
 
 	memset(flow, 0, sizeof(*flow));
 	flow->bytes = bytes;
+	if (*headers) {
+		if (!ask_for_port(host, headers, special_port))
+			return -EPROTO;
+		port = special_port;
+	}
 	if (getrandom(&flow->seed, sizeof(flow->seed), 0) < 0)
 		return -errno;
 
-	flow->fd = connect_to(host);
+	flow->fd = request_at(host, port, "send %llu %llu %zu\n", bytes,
+			      flow->seed, write_size);
 	if (flow->fd < 0)
 		return flow->fd;
-
-	len = snprintf(request, sizeof(request), "send %llu %llu %zu\n",
-		       bytes, flow->seed, write_size);
-	if (send(flow->fd, request, len, MSG_NOSIGNAL) != len) {
-		close(flow->fd);
-		return -ECONNRESET;
-	}
 
 	flow->md = EVP_MD_CTX_new();
 	EVP_DigestInit_ex(flow->md, EVP_sha256(), NULL);

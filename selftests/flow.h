@@ -35,8 +35,12 @@ struct flow {
 	bool		eof;
 };
 
+int flow_request(const char *host, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 int flow_connect(struct flow *flow, const char *host, __u64 bytes,
 		 size_t write_size);
+int flow_connect_with(struct flow *flow, const char *host, __u64 bytes,
+		      size_t write_size, const char *headers);
 void flow_close(struct flow *flow);
 bool flow_check(const struct flow *flow, const void *buf, size_t len,
 		__u64 off);

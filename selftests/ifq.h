@@ -13,7 +13,7 @@
 
 #include "uring.h"
 
-#define IFQ_MAX_AREAS	4
+#define IFQ_MAX_AREAS	1024
 
 /**
  * struct ifq_args - arguments of a registration, ready for the system call
@@ -22,6 +22,7 @@
  * @areas: memory to receive into
  * @refill: memory of the refill ring
  * @rbuf: memory of the rbuf ring
+ * @events: which events to post, if @reg points to it
  */
 struct ifq_args {
 	struct io_uring_zcrx_ifq_reg	reg;
@@ -29,6 +30,13 @@ struct ifq_args {
 	struct io_uring_zcrx_area_reg	areas[IFQ_MAX_AREAS];
 	struct io_uring_region_desc	refill;
 	struct io_uring_region_desc	rbuf;
+	struct zcrx_event_desc		events;
+};
+
+/* Memory of a ring that was mapped through the io_uring */
+struct ifq_map {
+	void	*addr;
+	size_t	size;
 };
 
 /**
@@ -40,6 +48,9 @@ struct ifq_args {
  * @refill_tail: what we produced
  * @hdr: head of the rbuf ring, or NULL
  * @consumer: what we consumed of the rbuf ring
+ * @stats: the kernel's, behind the refill ring, or NULL
+ * @maps: what ifq_unmap() unmaps
+ * @nr_maps: their number
  */
 struct ifq {
 	struct uring			*ring;
@@ -57,20 +68,34 @@ struct ifq {
 	struct io_uring_rbuf_cqe	*cqes;
 	__u32				rbuf_mask;
 	__u32				consumer;
+
+	const volatile struct zcrx_stats *stats;
+	struct ifq_map			maps[2];
+	unsigned int			nr_maps;
 };
 
 /* Counters of an ifq, as the ring's fdinfo shows them */
 struct ifq_stats {
+	bool			copying;
 	unsigned long long	chunks;
 	unsigned long long	free;
+	unsigned long long	held;
 	unsigned long long	lent_pages;
+	unsigned long long	lent_now;
 	unsigned long long	invalid_refills;
 	unsigned long long	pauses;
+	unsigned long long	state_changes;
 	unsigned long long	zc_bytes;
 	unsigned long long	copied_linear;
 	unsigned long long	copied_page;
 	unsigned long long	copied_foreign;
 };
+
+static inline unsigned long long ifq_stats_copied(const struct ifq_stats *stats)
+{
+	return stats->copied_linear + stats->copied_page +
+	       stats->copied_foreign;
+}
 
 void *ifq_mmap(size_t size);
 void ifq_args_init(struct ifq_args *args, unsigned int ifindex,
@@ -78,8 +103,17 @@ void ifq_args_init(struct ifq_args *args, unsigned int ifindex,
 		   __u32 entries);
 void ifq_args_set_area(struct ifq_args *args, unsigned int idx, void *addr,
 		       size_t size);
+void ifq_args_add_flags(struct ifq_args *args, __u32 flags);
+void ifq_args_set_nodev(struct ifq_args *args);
+void ifq_args_set_events(struct ifq_args *args, __u64 user_data,
+			 __u32 type_mask);
+void ifq_args_use_kernel_memory(struct ifq_args *args);
 void ifq_args_free(struct ifq_args *args);
 int ifq_register(struct ifq *ifq, struct uring *ring, struct ifq_args *args);
+void ifq_args_init_import(struct ifq_args *args, int fd, bool rbuf);
+int ifq_import(struct ifq *ifq, struct uring *ring, struct ifq_args *args,
+	       const struct ifq *exported);
+void ifq_unmap(struct ifq *ifq);
 
 void *ifq_addr(const struct ifq *ifq, __u64 off);
 bool ifq_give_back(struct ifq *ifq, __u64 off);
@@ -90,6 +124,10 @@ void ifq_rbuf_release(struct ifq *ifq);
 bool ifq_rbuf_may_sleep(struct ifq *ifq);
 bool ifq_needs_kick(const struct ifq *ifq);
 int ifq_kick(struct ifq *ifq);
+int ifq_flush(struct ifq *ifq);
+int ifq_export(struct ifq *ifq);
+int ifq_arm_event(struct ifq *ifq, __u32 type);
+int ifq_add_area(struct ifq *ifq, struct io_uring_zcrx_area_reg *area);
 bool ifq_read_stats(const struct ifq *ifq, struct ifq_stats *stats);
 
 #endif

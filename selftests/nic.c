@@ -15,9 +15,6 @@
 #include "nic.h"
 #include "uring.h"
 
-/* Enough for what arrives while a slow machine looks elsewhere */
-#define RX_RING		1024
-
 struct nic nic;
 
 static pid_t main_pid;
@@ -90,7 +87,11 @@ static bool ring_ioctl(__u32 cmd, struct ethtool_ringparam *ring)
 	return !ret;
 }
 
-static void set_rx_ring(unsigned int size)
+/**
+ * nic_set_rx_ring() - set how many packets the NIC has room for
+ * @size: in descriptors; fewer if the NIC has no more
+ */
+void nic_set_rx_ring(unsigned int size)
 {
 	struct ethtool_ringparam ring;
 
@@ -101,6 +102,65 @@ static void set_rx_ring(unsigned int size)
 	ring.rx_pending = size < ring.rx_max_pending ? size :
 						       ring.rx_max_pending;
 	ring_ioctl(ETHTOOL_SRINGPARAM, &ring);
+}
+
+static __u64 read_statistic(const char *name)
+{
+	unsigned long long value = 0;
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/statistics/%s",
+		 nic.name, name);
+	f = fopen(path, "r");
+	if (f && fscanf(f, "%llu", &value) != 1)
+		value = 0;
+	if (f)
+		fclose(f);
+
+	return value;
+}
+
+/* What a driver calls a packet that it had no memory for */
+static bool counts_drops(const char *name)
+{
+	return !strcmp(name, "rx_no_buffer_count") ||
+	       !strcmp(name, "rx_missed_errors") ||
+	       !strcmp(name, "rx_fifo_errors") ||
+	       (!strncmp(name, "rx_queue_", 9) && strstr(name, "drops")) ||
+	       strstr(name, "alloc_failed");
+}
+
+static __u64 driver_drops(void)
+{
+	char line[256], name[128];
+	unsigned long long value;
+	__u64 sum = 0;
+	FILE *f;
+
+	snprintf(line, sizeof(line), "ethtool -S %s", nic.name);
+	f = popen(line, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, " %127[^:]: %llu", name, &value) == 2 &&
+		    counts_drops(name))
+			sum += value;
+	if (f)
+		pclose(f);
+
+	return sum;
+}
+
+/**
+ * nic_drops() - how many packets have been dropped for want of memory?
+ *
+ * Return: sum of what driver and kernel count; a packet may be counted twice.
+ */
+__u64 nic_drops(void)
+{
+	return driver_drops() + read_statistic("rx_dropped") +
+	       read_statistic("rx_missed_errors") +
+	       read_statistic("rx_fifo_errors") +
+	       read_statistic("rx_over_errors");
 }
 
 /**
@@ -190,7 +250,7 @@ static void nic_restore(void)
 		return;
 	if (nic.nr_rxqs > 1)
 		nic_run("ethtool -X %s default", nic.name);
-	set_rx_ring(old_rx_ring);
+	nic_set_rx_ring(old_rx_ring);
 	nic_set_split("auto");
 }
 
@@ -201,7 +261,7 @@ static void nic_restore(void)
  */
 bool nic_configure(void)
 {
-	set_rx_ring(RX_RING);
+	nic_set_rx_ring(NIC_RX_RING);
 
 	return nic_set_split("on") && nic_steer(nic.rxq);
 }

@@ -32,12 +32,17 @@ struct nic {
 
 extern struct nic nic;
 
+/* Enough for what arrives while a slow machine looks elsewhere */
+#define NIC_RX_RING	1024
+
 void nic_setup(void);
 bool nic_configure(void);
 unsigned int nic_ifindex(void);
 bool nic_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool nic_set_split(const char *setting);
 bool nic_steer(unsigned int rxq);
+void nic_set_rx_ring(unsigned int size);
+__u64 nic_drops(void);
 unsigned int nic_mtu(void);
 const char *nic_add_vlan(void);
 void nic_del_vlan(void);

@@ -8,6 +8,24 @@
  * WRITE_SIZE bytes, the SHA-256 of these bytes, and then the end of the
  * stream. Any piece of the stream can be computed without what comes before
  * it, so that a receiver can check bytes where they lie, at any time.
+ *
+ *	listen HEADERS SIZE\n
+ *
+ * is answered with the number of a port and the end of the stream. What the next
+ * connection to this port asks for comes with SIZE bytes more, a multiple of 8,
+ * in front of the TCP header of every packet. HEADERS says what: "options" of
+ * IPv4, at most 40 bytes, or "hopopts" or "dstopts", extension headers of IPv6,
+ * at most 256.
+ *
+ *	udp PORT COUNT SIZE SEED\n
+ *
+ * asks for COUNT datagrams of SIZE bytes to this port of the address that asks,
+ * and then the end of the stream. Datagram i has what a stream has from byte
+ * i * SIZE on.
+ *
+ *	fetch HOST BYTES WRITE_SIZE\n
+ *
+ * has the peer ask another one, and answer "right\n" if it got what it should.
  */
 #ifndef ZCRX_SELFTEST_PATTERN_H
 #define ZCRX_SELFTEST_PATTERN_H

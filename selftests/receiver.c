@@ -4,13 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
 
 #include "nic.h"
 #include "receiver.h"
 
-/* Nothing for so long is a failure. */
-#define STALL_MS	20000
+/* Nothing for so long is a failure, even after an outage on a slow machine. */
+#define STALL_MS	60000
 
 /* How often to look whether the kernel has made room in the refill ring */
 #define REFILL_POLL_MS	5
@@ -26,15 +29,42 @@ static bool fail(struct receiver *r, const char *fmt, ...)
 	return false;
 }
 
+/* Bytes that have arrived, but have not been received */
+static __u64 bytes_waiting(const struct receiver *r)
+{
+	__u64 sum = 0;
+	unsigned int i;
+	int bytes;
+
+	for (i = 0; i < r->nr_flows; i++)
+		if (!ioctl(r->flows[i].fd, FIONREAD, &bytes))
+			sum += bytes;
+
+	return sum;
+}
+
 static bool fail_stalled(struct receiver *r)
 {
 	struct ifq_stats s = {};
 
 	ifq_read_stats(&r->ifq, &s);
 
-	return fail(r, "nothing received for %d s: %u of %u flows ended, %llu bytes so far, %u pieces held; kernel: chunks=%llu free=%llu lent=%llu pauses=%llu",
+	return fail(r, "nothing received for %d s: %u of %u flows ended, %llu bytes so far, %llu wait in sockets, %u pieces held; kernel: chunks=%llu free=%llu state=%s held=%llu lent=%llu pauses=%llu",
 		    STALL_MS / 1000, r->nr_eof, r->nr_flows, r->bytes,
-		    r->nr_held, s.chunks, s.free, s.lent_pages, s.pauses);
+		    bytes_waiting(r), r->nr_held, s.chunks, s.free,
+		    s.copying ? "copy" : "on", s.held, s.lent_pages, s.pauses);
+}
+
+static void init(struct receiver *r, enum receiver_mode mode)
+{
+	memset(r, 0, sizeof(*r));
+	r->mode = mode;
+	r->ring_flags = mode == RECV_CQE32 ? URING_CQE32_FLAGS : 0;
+	r->cq_entries = RECEIVER_ENTRIES;
+	r->requests = &r->ring;
+	r->last_off = ~0ULL;
+	if (getrandom(&r->rnd, sizeof(r->rnd), 0) < 0)
+		r->rnd = 1;
 }
 
 /**
@@ -46,12 +76,8 @@ static bool fail_stalled(struct receiver *r)
 void receiver_prepare(struct receiver *r, enum receiver_mode mode,
 		      size_t area_size)
 {
-	memset(r, 0, sizeof(*r));
-	r->mode = mode;
-	r->cq_entries = RECEIVER_ENTRIES;
+	init(r, mode);
 	r->hold = area_size / 4096 / 2;
-	if (getrandom(&r->rnd, sizeof(r->rnd), 0) < 0)
-		r->rnd = 1;
 	ifq_args_init(&r->args, nic_ifindex(), nic.rxq, mode != RECV_CQE32,
 		      area_size, RECEIVER_ENTRIES);
 }
@@ -66,13 +92,41 @@ int receiver_register(struct receiver *r)
 {
 	int ret;
 
-	ret = uring_init(&r->ring, r->mode == RECV_CQE32 ? URING_CQE32_FLAGS : 0,
-			 r->cq_entries);
+	ret = uring_init(&r->ring, r->ring_flags, r->cq_entries);
 	if (ret)
 		return ret;
 	ret = ifq_register(&r->ifq, &r->ring, &r->args);
 	if (ret)
 		uring_exit(&r->ring);
+	r->requests_id = r->ifq.id;
+
+	return ret;
+}
+
+/**
+ * receiver_import() - set up the ring and import an ifq of one area
+ * @r: filled in
+ * @mode: how to receive, as that of the ifq
+ * @fd: what ifq_export() returned
+ * @exported: knows where the area is mapped in this process
+ *
+ * Return: 0, or what one of the system calls returns.
+ */
+int receiver_import(struct receiver *r, enum receiver_mode mode, int fd,
+		    const struct ifq *exported)
+{
+	int ret;
+
+	init(r, mode);
+	r->hold = exported->areas[0].len / 4096 / 2;
+	ifq_args_init_import(&r->args, fd, mode != RECV_CQE32);
+	ret = uring_init(&r->ring, r->ring_flags, r->cq_entries);
+	if (ret)
+		return ret;
+	ret = ifq_import(&r->ifq, &r->ring, &r->args, exported);
+	if (ret)
+		uring_exit(&r->ring);
+	r->requests_id = r->ifq.id;
 
 	return ret;
 }
@@ -98,12 +152,12 @@ bool receiver_open(struct receiver *r, enum receiver_mode mode,
 
 static void arm(struct receiver *r, unsigned int i)
 {
-	struct io_uring_sqe *sqe = uring_sqe(&r->ring);
+	struct io_uring_sqe *sqe = uring_sqe(r->requests);
 
 	sqe->opcode = OP_RECV_ZC;
 	sqe->flags = r->sqe_flags;
 	sqe->fd = r->flows[i].fd;
-	sqe->splice_fd_in = r->ifq.id;
+	sqe->splice_fd_in = r->requests_id;
 	sqe->user_data = i;
 	if (r->mode != RECV_CQE32)
 		sqe->addr3 = i;
@@ -125,19 +179,52 @@ static void arm(struct receiver *r, unsigned int i)
 bool receiver_connect(struct receiver *r, const char *host, unsigned int nr,
 		      __u64 bytes, size_t write_size)
 {
+	return receiver_connect_with(r, host, nr, bytes, write_size, "");
+}
+
+/**
+ * receiver_connect_with() - add flows with more in front of the TCP header
+ * @r: open
+ * @host: address of the peer
+ * @nr: how many flows
+ * @bytes: each one's
+ * @write_size: how the peer writes
+ * @headers: what, as in pattern.h
+ *
+ * Return: whether it worked.
+ */
+bool receiver_connect_with(struct receiver *r, const char *host,
+			   unsigned int nr, __u64 bytes, size_t write_size,
+			   const char *headers)
+{
+	struct flow *flow;
 	int ret;
 
 	while (nr--) {
 		if (r->nr_flows == RECEIVER_MAX_FLOWS)
 			return fail(r, "too many flows");
-		ret = flow_connect(&r->flows[r->nr_flows], host, bytes,
-				   write_size);
+		flow = &r->flows[r->nr_flows];
+		ret = flow_connect_with(flow, host, bytes, write_size, headers);
 		if (ret)
 			return fail(r, "peer %s: %s", host, strerror(-ret));
+		if (r->rcvbuf && setsockopt(flow->fd, SOL_SOCKET, SO_RCVBUF,
+					    &r->rcvbuf, sizeof(r->rcvbuf)))
+			return fail(r, "SO_RCVBUF: %s", strerror(errno));
 		arm(r, r->nr_flows++);
 	}
 
 	return true;
+}
+
+/**
+ * receiver_add_flow() - add a flow that is connected already
+ * @r: open, with room for it
+ * @flow: nothing has been received; belongs to @r afterwards
+ */
+void receiver_add_flow(struct receiver *r, const struct flow *flow)
+{
+	r->flows[r->nr_flows] = *flow;
+	arm(r, r->nr_flows++);
 }
 
 /*
@@ -147,6 +234,8 @@ bool receiver_connect(struct receiver *r, const char *host, unsigned int nr,
 static bool give_back(struct receiver *r, unsigned int keep)
 {
 	r->refill_full = false;
+	if (r->keep || r->hand_on)
+		return true;
 	while (r->nr_held > keep) {
 		unsigned int i = pattern_word(r->rnd++, 0) % r->nr_held;
 		const struct piece *p = &r->held[i];
@@ -166,20 +255,25 @@ static bool give_back(struct receiver *r, unsigned int keep)
 	return true;
 }
 
+/* What has been received last */
 static bool hold(struct receiver *r, unsigned int flow, __u64 off, __u32 len)
 {
+	const struct piece piece = {
+		.off		= off,
+		.stream_off	= r->flows[flow].got - len,
+		.len		= len,
+		.flow		= flow,
+	};
+
+	if (r->hand_on)
+		return r->hand_on(r, &piece);
 	if (r->nr_held == r->size_held) {
 		r->size_held = r->size_held ? 2 * r->size_held : 4096;
 		r->held = realloc(r->held, r->size_held * sizeof(*r->held));
 		if (!r->held)
 			return fail(r, "no memory");
 	}
-	r->held[r->nr_held++] = (struct piece) {
-		.off		= off,
-		.stream_off	= r->flows[flow].got,
-		.len		= len,
-		.flow		= flow,
-	};
+	r->held[r->nr_held++] = piece;
 
 	return true;
 }
@@ -187,6 +281,19 @@ static bool hold(struct receiver *r, unsigned int flow, __u64 off, __u32 len)
 /*
  * Receiving
  */
+
+/* What is copied goes into one chunk after the other, each to its end. */
+static void count_piece(struct receiver *r, __u64 off, __u32 len)
+{
+	const __u64 chunk_mask = ~(__u64)(r->args.reg.rx_buf_len - 1);
+
+	if ((off ^ (r->last_off - 1)) & chunk_mask || off < r->last_off)
+		r->nr_chunk_uses++;
+	r->last_off = off + len;
+	r->nr_pieces++;
+	r->area_bytes[off >> IORING_ZCRX_AREA_SHIFT] += len;
+	r->bytes += len;
+}
 
 static bool receive_piece(struct receiver *r, unsigned int flow, __u64 off,
 			  __u32 len)
@@ -202,12 +309,12 @@ static bool receive_piece(struct receiver *r, unsigned int flow, __u64 off,
 	    area_off + len > r->ifq.areas[area].len)
 		return fail(r, "completion outside the area: off %#llx len %u",
 			    off, len);
-	if (!hold(r, flow, off, len))
-		return false;
 	if (!flow_receive(f, ifq_addr(&r->ifq, off), len))
 		return fail(r, "flow %u (seed %llu): wrong bytes in the %u after byte %llu",
 			    flow, f->seed, len, f->got);
-	r->bytes += len;
+	count_piece(r, off, len);
+	if (!hold(r, flow, off, len))
+		return false;
 
 	return r->nr_held < r->hold || give_back(r, r->hold / 2);
 }
@@ -229,10 +336,21 @@ static bool receive_rbuf(struct receiver *r)
 		off = (__u64)cqe.region << IORING_ZCRX_AREA_SHIFT | cqe.off;
 		if (!receive_piece(r, cqe.tag, off, cqe.len))
 			return false;
-		if (cqe.flags & IORING_RBUF_CQE_F_COPIED)
+		if (cqe.flags & IORING_RBUF_CQE_F_COPIED) {
 			r->copied += cqe.len;
+			r->nr_copied++;
+		}
 	}
 	ifq_rbuf_release(&r->ifq);
+
+	return true;
+}
+
+static bool receive_event(struct receiver *r, const struct io_uring_cqe *cqe)
+{
+	if (cqe->res < 0 || cqe->res >= RECEIVER_MAX_EVENTS || cqe->flags)
+		return fail(r, "event %d with flags %#x", cqe->res, cqe->flags);
+	r->nr_events[cqe->res]++;
 
 	return true;
 }
@@ -242,9 +360,14 @@ static bool receive_cqes(struct receiver *r)
 	struct io_uring_cqe cqe;
 	__u64 extra[2];
 
-	while (uring_pop(&r->ring, &cqe, extra)) {
+	while (!r->leave_cqes && uring_pop(&r->ring, &cqe, extra)) {
 		if (cqe.user_data == RECEIVER_NOT_MINE)
 			continue;
+		if (cqe.user_data == RECEIVER_EVENT) {
+			if (!receive_event(r, &cqe))
+				return false;
+			continue;
+		}
 		if (cqe.user_data >= r->nr_flows)
 			return fail(r, "completion for flow %llu of %u",
 				    cqe.user_data, r->nr_flows);
@@ -266,6 +389,19 @@ static bool receive_cqes(struct receiver *r)
 	return true;
 }
 
+/* For want of room: the request can be made again after giving back. */
+static bool may_end_early(const struct receiver *r, int res)
+{
+	switch (r->mode) {
+	case RECV_CQE32:
+		return res == -ENOSPC || res == -ENOMEM;
+	case RECV_RBUF_ONESHOT:
+		return res == -ENOBUFS;
+	default:
+		return false;
+	}
+}
+
 static bool request_ended(struct receiver *r, unsigned int i, int res)
 {
 	struct flow *f = &r->flows[i];
@@ -279,25 +415,16 @@ static bool request_ended(struct receiver *r, unsigned int i, int res)
 		return true;
 	}
 
-	switch (res) {
-	case -ECANCELED:
-		if (!r->cancelled)
-			break;
+	if (res == -ECANCELED && r->cancelled) {
 		r->cancelled = false;
 		arm(r, i);
 		return true;
-	case -ENOSPC:
-	case -ENOMEM:
-		if (r->mode != RECV_CQE32)
-			break;
-		r->nr_ended_early++;
-		arm(r, i);
-		return give_back(r, 0);
-	case -ENOBUFS:
-		if (r->mode != RECV_RBUF_ONESHOT)
-			break;
-		arm(r, i);
-		return give_back(r, 0);
+	}
+	if (may_end_early(r, res)) {
+		if (!r->nr_ended_early++)
+			r->early_res = res;
+		r->ended[i].early = true;
+		return true;
 	}
 	if (res > 0 && r->mode == RECV_RBUF_ONESHOT) {
 		arm(r, i);
@@ -314,11 +441,17 @@ static bool receive_ends(struct receiver *r)
 	unsigned int i;
 
 	for (i = 0; i < r->nr_flows; i++) {
-		if (!r->ended[i].now)
-			continue;
-		r->ended[i].now = false;
-		if (!request_ended(r, i, r->ended[i].res))
-			return false;
+		if (r->ended[i].now) {
+			r->ended[i].now = false;
+			if (!request_ended(r, i, r->ended[i].res))
+				return false;
+		}
+		if (r->ended[i].early && !r->keep) {
+			r->ended[i].early = false;
+			arm(r, i);
+			if (!give_back(r, 0))
+				return false;
+		}
 	}
 
 	return true;
@@ -328,13 +461,24 @@ static bool resume(struct receiver *r)
 {
 	int ret;
 
-	if (!ifq_needs_kick(&r->ifq))
+	if (r->keep || !ifq_needs_kick(&r->ifq))
 		return true;
+	r->nr_kicks++;
 	if (!give_back(r, r->nr_held / 2))
 		return false;
-	ret = ifq_kick(&r->ifq);
+	do {
+		ret = ifq_kick(&r->ifq);
+	} while (ret == -EAGAIN);
 
 	return !ret || fail(r, "resume: %s", strerror(-ret));
+}
+
+/* What has come so far */
+static bool receive(struct receiver *r)
+{
+	return receive_cqes(r) &&
+	       (r->mode == RECV_CQE32 || receive_rbuf(r)) &&
+	       receive_ends(r) && resume(r);
 }
 
 /* Waits for completions: 0, -ETIME, or another negative error. */
@@ -344,10 +488,13 @@ static int wait_for_more(struct receiver *r)
 	int ret, ms;
 
 	for (ms = STALL_MS; ms > 0; ms -= REFILL_POLL_MS) {
-		ret = uring_enter(&r->ring, wait,
-				  r->refill_full ? REFILL_POLL_MS : ms);
-		if (ret != -ETIME || !r->refill_full)
+		bool poll = r->refill_full || r->poll;
+
+		ret = uring_enter(&r->ring, wait, poll ? REFILL_POLL_MS : ms);
+		if (ret != -ETIME || !poll)
 			return ret == -EINTR ? 0 : ret;
+		if (r->poll && ifq_rbuf_available(&r->ifq))
+			return 0;
 		/* A request that runs, finds no room and pauses again says so
 		 * by the flag only.
 		 */
@@ -356,6 +503,20 @@ static int wait_for_more(struct receiver *r)
 	}
 
 	return -ETIME;
+}
+
+static bool wait_and_receive(struct receiver *r)
+{
+	int ret = wait_for_more(r);
+
+	if (ret == -EIO)
+		return false;
+	if (ret == -ETIME)
+		return fail_stalled(r);
+	if (ret)
+		return fail(r, "io_uring_enter: %s", strerror(-ret));
+
+	return receive(r);
 }
 
 /**
@@ -367,21 +528,118 @@ static int wait_for_more(struct receiver *r)
  */
 bool receiver_run(struct receiver *r, __u64 bytes)
 {
+	while (bytes ? r->bytes < bytes : r->nr_eof < r->nr_flows)
+		if (!wait_and_receive(r))
+			return false;
+
+	return true;
+}
+
+static __u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+}
+
+/**
+ * receiver_keep() - take what comes and give nothing back
+ * @r: with connections
+ * @ms: for so long, and then until receiver_release()
+ *
+ * Return: whether all is right so far.
+ */
+bool receiver_keep(struct receiver *r, unsigned int ms)
+{
+	__u64 end = now_ms() + ms;
 	int ret;
 
-	while (bytes ? r->bytes < bytes : r->nr_eof < r->nr_flows) {
-		ret = wait_for_more(r);
-		if (ret == -EIO)
-			return false;
-		if (ret == -ETIME)
-			return fail_stalled(r);
-		if (ret)
+	r->keep = true;
+	while (now_ms() < end) {
+		ret = uring_enter(&r->ring, 1, REFILL_POLL_MS);
+		if (ret && ret != -ETIME && ret != -EINTR)
 			return fail(r, "io_uring_enter: %s", strerror(-ret));
-		if (!receive_cqes(r))
+		if (!receive(r))
 			return false;
-		if (r->mode != RECV_CQE32 && !receive_rbuf(r))
+	}
+
+	return true;
+}
+
+/**
+ * receiver_release() - give back all that was kept
+ * @r: after receiver_keep() or receiver_run_to_copy()
+ *
+ * Return: whether all of it was as it had been received.
+ */
+bool receiver_release(struct receiver *r)
+{
+	r->keep = false;
+
+	return give_back(r, 0) && receive_ends(r) && resume(r);
+}
+
+static bool read_stats(struct receiver *r, struct ifq_stats *stats)
+{
+	return ifq_read_stats(&r->ifq, stats) ||
+	       fail(r, "fdinfo does not show the ifq");
+}
+
+/**
+ * receiver_run_to_copy() - receive and give nothing back until the NIC gets
+ *			    pages of the kernel, and then until receiver_release()
+ * @r: with connections
+ * @limit: it should have come to that after so many bytes more
+ *
+ * Return: whether it came to that, and all is right so far.
+ */
+bool receiver_run_to_copy(struct receiver *r, __u64 limit)
+{
+	__u64 end = r->bytes + limit;
+	struct ifq_stats stats;
+
+	r->keep = true;
+	for (;;) {
+		if (!read_stats(r, &stats))
 			return false;
-		if (!receive_ends(r) || !resume(r))
+		if (stats.copying)
+			break;
+		if (r->bytes >= end)
+			return fail(r, "%llu bytes received, and the NIC still gets chunks: %llu are free",
+				    r->bytes, stats.free);
+		if (!wait_and_receive(r))
+			return false;
+	}
+
+	return true;
+}
+
+/**
+ * receiver_run_in_place() - receive until the NIC has put bytes into the area
+ * @r: with connections
+ * @bytes: so many more
+ * @limit: it should have come to that after so many bytes more, however they
+ *	   came
+ *
+ * Return: whether it came to that, and all is right so far.
+ */
+bool receiver_run_in_place(struct receiver *r, __u64 bytes, __u64 limit)
+{
+	__u64 end = r->bytes + limit, goal;
+	struct ifq_stats stats;
+
+	if (!read_stats(r, &stats))
+		return false;
+	goal = stats.zc_bytes + bytes;
+	while (stats.zc_bytes < goal) {
+		if (r->bytes >= end)
+			return fail(r, "%llu of %llu bytes more came in place; state=%s, %llu chunks are free",
+				    stats.zc_bytes + bytes - goal, limit,
+				    stats.copying ? "copy" : "on", stats.free);
+		if (!receiver_run(r, r->bytes + (256 << 10)) ||
+		    !read_stats(r, &stats))
 			return false;
 	}
 
@@ -400,14 +658,34 @@ bool receiver_finish(struct receiver *r)
 }
 
 /**
+ * receiver_disconnect() - make room for other flows
+ * @r: all its flows have ended, and everything has been given back
+ */
+void receiver_disconnect(struct receiver *r)
+{
+	while (r->nr_flows)
+		flow_close(&r->flows[--r->nr_flows]);
+	r->nr_eof = 0;
+}
+
+/**
+ * receiver_close_ring() - close the ring alone
+ * @r: open
+ */
+void receiver_close_ring(struct receiver *r)
+{
+	ifq_unmap(&r->ifq);
+	uring_exit(&r->ring);
+}
+
+/**
  * receiver_close() - undo what was done since receiver_prepare()
  * @r: the receiver
  */
 void receiver_close(struct receiver *r)
 {
-	while (r->nr_flows)
-		flow_close(&r->flows[--r->nr_flows]);
-	uring_exit(&r->ring);
+	receiver_disconnect(r);
+	receiver_close_ring(r);
 	ifq_args_free(&r->args);
 	free(r->held);
 }

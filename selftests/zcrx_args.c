@@ -13,44 +13,14 @@
 #include "kselftest_harness.h"
 #include "ifq.h"
 #include "nic.h"
+#include "proc.h"
+#include "refusals.h"
 #include "uring.h"
 
 #define AREA_SIZE	(1 << 20)
 #define ENTRIES		1024
 #define PAGE		4096
-/* Below what anybody may map */
-#define NOWHERE		0x1000
-
-#define REG_IMPORT	1
-#define REG_NODEV	2
 #define AREA_DMABUF	1
-
-/* One argument that is wrong, and what the kernel says to it */
-struct refusal {
-	const char	*what;
-	size_t		offset;
-	size_t		size;
-	__u64		value;
-	int		err;
-	int		or_err;
-};
-
-#define REFUSED(_field, _value, _err) {					\
-	.what	= #_field " = " #_value,				\
-	.offset	= offsetof(struct ifq_args, _field),			\
-	.size	= sizeof(((struct ifq_args *)0)->_field),		\
-	.value	= (_value),						\
-	.err	= (_err),						\
-}
-
-#define REFUSED_OR(_field, _value, _err, _or_err) {			\
-	.what	= #_field " = " #_value,				\
-	.offset	= offsetof(struct ifq_args, _field),			\
-	.size	= sizeof(((struct ifq_args *)0)->_field),		\
-	.value	= (_value),						\
-	.err	= (_err),						\
-	.or_err	= (_or_err),						\
-}
 
 /* In both modes */
 static const struct refusal refusals[] = {
@@ -70,7 +40,7 @@ static const struct refusal refusals[] = {
 	REFUSED(reg.rx_buf_len, PAGE / 2, -EINVAL),
 	REFUSED(reg.rx_buf_len, PAGE + 1, -EINVAL),
 	REFUSED(reg.rx_buf_len, 3 * PAGE, -EINVAL),
-	REFUSED(reg.event_desc, NOWHERE, -EINVAL),
+	REFUSED(reg.event_desc, NOWHERE, -EFAULT),
 	REFUSED(reg.__resv, 1, -EINVAL),
 
 	REFUSED(refill.size, 0, -EINVAL),
@@ -103,8 +73,10 @@ static const struct refusal refusals[] = {
 };
 
 static const struct refusal refusals_cqe32[] = {
-	REFUSED(reg.flags, REG_IMPORT, -EINVAL),
-	REFUSED(reg.flags, REG_NODEV, -EINVAL),
+	REFUSED(reg.flags, ZCRX_REG_IMPORT, -EINVAL),
+	REFUSED(reg.flags, ZCRX_REG_NODEV, -EINVAL),
+	REFUSED(reg.flags, ZCRX_REG_MANUAL_RESUME, -EFAULT),
+	REFUSED(reg.flags, ZCRX_REG_SOFT_SPLIT, -EFAULT),
 	REFUSED(reg.flags, 1U << 2, -EINVAL),
 	REFUSED(reg.flags, 1U << 15, -EINVAL),
 	REFUSED(reg.flags, 1U << 31, -EINVAL),
@@ -112,6 +84,8 @@ static const struct refusal refusals_cqe32[] = {
 };
 
 static const struct refusal refusals_rbuf[] = {
+	REFUSED(reg.flags, ZCRX_REG_RBUF | ZCRX_REG_IMPORT, -EINVAL),
+	REFUSED(reg.flags, ZCRX_REG_RBUF | ZCRX_REG_NODEV, -EINVAL),
 	REFUSED(reg.flags, ZCRX_REG_RBUF | 1U << 2, -EINVAL),
 	REFUSED(reg.flags, ZCRX_REG_RBUF | 1U << 19, -EINVAL),
 	REFUSED(reg.flags, ZCRX_REG_RBUF | 1U << 31, -EINVAL),
@@ -144,21 +118,6 @@ static const struct refusal refusals_rbuf[] = {
 	REFUSED(rbuf.__resv[0], 1, -EINVAL),
 };
 
-/* Pages that are pinned for us for long, in KiB */
-static long pinned(void)
-{
-	FILE *f = fopen("/proc/self/status", "r");
-	char line[128];
-	long kib = -1;
-
-	while (f && kib < 0 && fgets(line, sizeof(line), f))
-		sscanf(line, "VmPin: %ld", &kib);
-	if (f)
-		fclose(f);
-
-	return kib;
-}
-
 FIXTURE(args)
 {
 	struct uring ring;
@@ -188,45 +147,21 @@ FIXTURE_TEARDOWN(args)
 	uring_exit(&self->ring);
 }
 
-static void check_refusals(struct __test_metadata *_metadata,
-			   FIXTURE_DATA(args) *self,
-			   const struct refusal *refusals, unsigned int nr)
-{
-	struct ifq_args args;
-	unsigned int i;
-	int ret;
-
-	for (i = 0; i < nr; i++) {
-		const struct refusal *rf = &refusals[i];
-
-		/* The pointers in it point into self->args: spoil that. */
-		memcpy(&args, &self->args, sizeof(args));
-		memcpy((char *)&self->args + rf->offset, &rf->value, rf->size);
-		ret = uring_register(&self->ring, REGISTER_ZCRX_IFQ,
-				     &self->args.reg, 1);
-		memcpy(&self->args, &args, sizeof(args));
-
-		EXPECT_TRUE(ret == rf->err || (rf->or_err && ret == rf->or_err))
-			TH_LOG("%s: got %d, want %d", rf->what, ret, rf->err);
-		EXPECT_EQ(0, pinned())
-			TH_LOG("%s: memory stays pinned", rf->what);
-	}
-}
-
 TEST_F(args, refused)
 {
-	check_refusals(_metadata, self, refusals, ARRAY_SIZE(refusals));
+	check_refusals(_metadata, &self->ring, &self->args, refusals,
+		       ARRAY_SIZE(refusals));
 	if (variant->rbuf)
-		check_refusals(_metadata, self, refusals_rbuf,
-			       ARRAY_SIZE(refusals_rbuf));
+		check_refusals(_metadata, &self->ring, &self->args,
+			       refusals_rbuf, ARRAY_SIZE(refusals_rbuf));
 	else
-		check_refusals(_metadata, self, refusals_cqe32,
-			       ARRAY_SIZE(refusals_cqe32));
+		check_refusals(_metadata, &self->ring, &self->args,
+			       refusals_cqe32, ARRAY_SIZE(refusals_cqe32));
 
 	/* Nothing is left of all this. */
 	EXPECT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
 	EXPECT_EQ(0, self->ifq.id);
-	EXPECT_EQ(AREA_SIZE / 1024, pinned());
+	EXPECT_EQ(AREA_SIZE / 1024, proc_pinned_kib());
 }
 
 TEST_F(args, accepted)
@@ -274,7 +209,7 @@ TEST_F(args, bound_already)
 	EXPECT_EQ(-EEXIST, ret);
 	ret = uring_register(&self->ring, REGISTER_ZCRX_IFQ, &self->args.reg, 1);
 	EXPECT_EQ(-EEXIST, ret);
-	EXPECT_EQ(AREA_SIZE / 1024, pinned());
+	EXPECT_EQ(AREA_SIZE / 1024, proc_pinned_kib());
 	uring_exit(&other);
 }
 
@@ -319,7 +254,7 @@ TEST_F(args, read_only_struct)
 
 	EXPECT_EQ(-EFAULT, uring_register(&self->ring, REGISTER_ZCRX_IFQ, reg,
 					  1));
-	EXPECT_EQ(0, pinned());
+	EXPECT_EQ(0, proc_pinned_kib());
 	EXPECT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
 	munmap(reg, PAGE);
 }
@@ -334,7 +269,7 @@ TEST_F(args, read_only_area)
 	ASSERT_NE(MAP_FAILED, area);
 	reg->addr = (unsigned long)area;
 	EXPECT_EQ(-EFAULT, ifq_register(&self->ifq, &self->ring, &self->args));
-	EXPECT_EQ(0, pinned());
+	EXPECT_EQ(0, proc_pinned_kib());
 	reg->addr = old;
 	munmap(area, AREA_SIZE);
 }
@@ -345,7 +280,7 @@ TEST_F(args, hole_in_area)
 
 	ASSERT_EQ(0, munmap((void *)(addr + AREA_SIZE / 2), PAGE));
 	EXPECT_EQ(-EFAULT, ifq_register(&self->ifq, &self->ring, &self->args));
-	EXPECT_EQ(0, pinned());
+	EXPECT_EQ(0, proc_pinned_kib());
 }
 
 /* One page of memory, again and again: never contiguous */
@@ -363,7 +298,7 @@ TEST_F(args, chunks_not_contiguous)
 					   MAP_SHARED | MAP_FIXED, fd, 0));
 	self->args.reg.rx_buf_len = 2 * PAGE;
 	EXPECT_EQ(-ERANGE, ifq_register(&self->ifq, &self->ring, &self->args));
-	EXPECT_EQ(0, pinned());
+	EXPECT_EQ(0, proc_pinned_kib());
 	close(fd);
 }
 
@@ -373,7 +308,7 @@ TEST_F(args, other_device)
 	self->args.reg.if_rxq = 0;
 	EXPECT_EQ(-EOPNOTSUPP, ifq_register(&self->ifq, &self->ring,
 					    &self->args));
-	EXPECT_EQ(0, pinned());
+	EXPECT_EQ(0, proc_pinned_kib());
 }
 
 TEST_F(args, header_split_off)
@@ -381,30 +316,16 @@ TEST_F(args, header_split_off)
 	ASSERT_TRUE(nic_set_split("off"));
 	EXPECT_EQ(-EOPNOTSUPP, ifq_register(&self->ifq, &self->ring,
 					    &self->args));
-	EXPECT_EQ(0, pinned());
+	EXPECT_EQ(0, proc_pinned_kib());
 	ASSERT_TRUE(nic_set_split("on"));
 	EXPECT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
 }
 
-static int drop_capability(unsigned int cap)
-{
-	struct __user_cap_header_struct hdr = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &hdr, data))
-		return -errno;
-	data[cap / 32].effective &= ~(1U << cap % 32);
-
-	return syscall(SYS_capset, &hdr, data) ? -errno : 0;
-}
-
 TEST_F(args, no_capability)
 {
-	ASSERT_EQ(0, drop_capability(CAP_NET_ADMIN));
+	ASSERT_EQ(0, proc_drop_capability(CAP_NET_ADMIN));
 	EXPECT_EQ(-EPERM, ifq_register(&self->ifq, &self->ring, &self->args));
-	EXPECT_EQ(0, pinned());
+	EXPECT_EQ(0, proc_pinned_kib());
 }
 
 /*
@@ -420,7 +341,7 @@ TEST_F(args, memlock)
 	limit.rlim_cur = AREA_SIZE + args->refill.size + args->rbuf.size;
 	limit.rlim_max = limit.rlim_cur;
 	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
-	ASSERT_EQ(0, drop_capability(CAP_IPC_LOCK));
+	ASSERT_EQ(0, proc_drop_capability(CAP_IPC_LOCK));
 
 	/* Who is charged is decided when the ring is set up. */
 	uring_exit(&self->ring);
@@ -464,41 +385,56 @@ static int ctrl_errno(FIXTURE_DATA(args) *self, struct zcrx_ctrl *ctrl)
 /* Operations of io_uring_register() that this kernel does not offer */
 TEST_F(args, unknown_operations)
 {
-	struct zcrx_ctrl ctrl = { .op = ZCRX_CTRL_RESUME };
 	__u64 buf[16] = {};
-	__u32 op;
 
 	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_RESIZE_RINGS,
 					  buf, 1));
 	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_MEM_REGION,
 					  buf, 1));
-	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_QUERY, buf, 0));
+	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_ZCRX_CTRL + 1,
+					  buf, 1));
+}
+
+TEST_F(args, ctrl)
+{
+	static const __u32 ops[] = {
+		ZCRX_CTRL_FLUSH_RQ, ZCRX_CTRL_EXPORT, ZCRX_CTRL_ARM_EVENT,
+		ZCRX_CTRL_ADD_AREA, ZCRX_CTRL_RESUME,
+	};
+	static const __u32 unknown_ops[] = { 4, 63, 65, 1000, ~0U };
+	struct zcrx_ctrl ctrl = { .op = ZCRX_CTRL_RESUME };
+	__u64 *args = (__u64 *)&ctrl.zc_flush;
+	unsigned int i;
 
 	/* No such ifq yet */
 	EXPECT_EQ(-ENXIO, ctrl_errno(self, &ctrl));
 	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
-	for (op = ZCRX_CTRL_FLUSH_RQ + 1; op < 4; op++) {
-		ctrl.op = op;
+	for (i = 0; i < ARRAY_SIZE(unknown_ops); i++) {
+		ctrl.op = unknown_ops[i];
 		EXPECT_EQ(-EOPNOTSUPP, ctrl_errno(self, &ctrl))
-			TH_LOG("operation %u", op);
+			TH_LOG("operation %u", ctrl.op);
 	}
-	ctrl.op = 1000;
-	EXPECT_EQ(-EOPNOTSUPP, ctrl_errno(self, &ctrl));
 
-	ctrl.op = ZCRX_CTRL_RESUME;
+	for (i = 0; i < ARRAY_SIZE(ops); i++) {
+		ctrl = (struct zcrx_ctrl) { .op = ops[i] };
+		ctrl.zcrx_id = 1;
+		EXPECT_EQ(-ENXIO, ctrl_errno(self, &ctrl));
+		ctrl.zcrx_id = 0;
+		ctrl.__resv[1] = 1;
+		EXPECT_EQ(-EINVAL, ctrl_errno(self, &ctrl));
+		ctrl.__resv[1] = 0;
+		args[5] = 1;
+		EXPECT_EQ(-EINVAL, ctrl_errno(self, &ctrl))
+			TH_LOG("operation %u", ctrl.op);
+		args[5] = 0;
+	}
+
+	/* The last one of these, with nothing wrong */
+	EXPECT_EQ(0, ctrl_errno(self, &ctrl));
+	EXPECT_EQ(0, ifq_flush(&self->ifq));
 	EXPECT_EQ(-EINVAL, uring_register(&self->ring, REGISTER_ZCRX_CTRL,
 					  &ctrl, 1));
 	EXPECT_EQ(-EFAULT, ctrl_errno(self, (void *)NOWHERE));
-	ctrl.zcrx_id = 1;
-	EXPECT_EQ(-ENXIO, ctrl_errno(self, &ctrl));
-	ctrl.zcrx_id = 0;
-	ctrl.__resv[1] = 1;
-	EXPECT_NE(0, ctrl_errno(self, &ctrl));
-	ctrl.__resv[1] = 0;
-	ctrl.args[5] = 1;
-	EXPECT_EQ(-EINVAL, ctrl_errno(self, &ctrl));
-	ctrl.args[5] = 0;
-	EXPECT_EQ(variant->rbuf ? 0 : -EINVAL, ctrl_errno(self, &ctrl));
 }
 
 /* 32-byte completions, posted by the task: anything less is refused. */

@@ -3,17 +3,14 @@
  * What an administrator does to the interface under traffic is refused or
  * carried over: the queue stays bound, connections go on, bytes stay right.
  */
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 
+#include "admin.h"
 #include "kselftest_harness.h"
 #include "nic.h"
+#include "proc.h"
 #include "receiver.h"
 
 #define AREA_SIZE	(16 << 20)
@@ -86,13 +83,6 @@ static void receive(struct report *report, bool bound)
 	_exit(1);
 }
 
-static void sleep_ms(unsigned int ms)
-{
-	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
-
-	nanosleep(&ts, NULL);
-}
-
 /* Does the connection go on? */
 static bool progresses(struct report *report)
 {
@@ -102,7 +92,7 @@ static bool progresses(struct report *report)
 	for (i = 0; i < PATIENCE_S * 20 && !report->failed; i++) {
 		if (report->bytes >= goal)
 			return true;
-		sleep_ms(50);
+		proc_sleep_ms(50);
 	}
 	if (!report->failed)
 		snprintf(report->why, sizeof(report->why),
@@ -145,7 +135,7 @@ TEST_F_TIMEOUT(ops, down_up, TIMEOUT_S)
 
 	for (i = 0; i < 3; i++) {
 		ASSERT_TRUE(nic_run("ip link set %s down", nic.name));
-		sleep_ms(i * 100);
+		proc_sleep_ms(i * 100);
 		ASSERT_TRUE(nic_run("ip link set %s up", nic.name));
 		ASSERT_PROGRESS("down and up, round %d", i);
 	}
@@ -187,75 +177,16 @@ TEST_F_TIMEOUT(ops, channels, TIMEOUT_S)
 	ASSERT_PROGRESS("%u channels, steered", nic.nr_rxqs);
 }
 
-struct addrs {
-	unsigned int	nr;
-	char		text[8][INET6_ADDRSTRLEN + 4];
-};
-
-static void save_addr(struct addrs *addrs, const struct ifaddrs *ifa)
-{
-	const struct sockaddr_in6 *sin6 = (void *)ifa->ifa_addr;
-	const struct sockaddr_in *sin = (void *)ifa->ifa_addr;
-	char *text = addrs->text[addrs->nr];
-	const unsigned char *mask;
-	unsigned int i, size, len = 0;
-
-	if (sin6->sin6_family == AF_INET6) {
-		if (IN6_IS_ADDR_LINKLOCAL(&sin6->sin6_addr))
-			return;
-		inet_ntop(AF_INET6, &sin6->sin6_addr, text, INET6_ADDRSTRLEN);
-		sin6 = (void *)ifa->ifa_netmask;
-		mask = sin6->sin6_addr.s6_addr;
-		size = sizeof(sin6->sin6_addr);
-	} else if (sin->sin_family == AF_INET) {
-		inet_ntop(AF_INET, &sin->sin_addr, text, INET6_ADDRSTRLEN);
-		sin = (void *)ifa->ifa_netmask;
-		mask = (void *)&sin->sin_addr;
-		size = sizeof(sin->sin_addr);
-	} else {
-		return;
-	}
-	for (i = 0; i < size; i++)
-		len += __builtin_popcount(mask[i]);
-	sprintf(text + strlen(text), "/%u", len);
-	addrs->nr++;
-}
-
-static void save_addrs(struct addrs *addrs)
-{
-	struct ifaddrs *list, *ifa;
-
-	addrs->nr = 0;
-	if (getifaddrs(&list))
-		return;
-	for (ifa = list; ifa && addrs->nr < ARRAY_SIZE(addrs->text);
-	     ifa = ifa->ifa_next)
-		if (ifa->ifa_addr && !strcmp(ifa->ifa_name, nic.name))
-			save_addr(addrs, ifa);
-	freeifaddrs(list);
-}
-
-/* An MTU of less than 1280 takes those of IPv6, unbinding takes all. */
-static void restore_addrs(const struct addrs *addrs)
-{
-	unsigned int i;
-
-	for (i = 0; i < addrs->nr; i++)
-		nic_run("ip addr replace %s dev %s %s", addrs->text[i],
-			nic.name, strchr(addrs->text[i], ':') ? "nodad" : "");
-}
-
 TEST_F_TIMEOUT(ops, mtu, TIMEOUT_S)
 {
 	static const unsigned int mtus[] = { 68, 576, 1280, 1500, 9000, 9216 };
 	unsigned int i, mtu = nic_mtu();
-	struct addrs addrs;
 
-	save_addrs(&addrs);
+	ASSERT_TRUE(admin_save());
 	for (i = 0; i < ARRAY_SIZE(mtus); i++) {
 		EXPECT_TRUE(nic_run("ip link set %s mtu %u", nic.name, mtus[i]))
 			TH_LOG("MTU %u", mtus[i]);
-		sleep_ms(200);
+		proc_sleep_ms(200);
 		/* Smaller than what the peer was promised: packets are lost. */
 		if (mtus[i] < mtu)
 			ASSERT_TRUE(nic_run("ip link set %s mtu %u", nic.name,
@@ -263,7 +194,7 @@ TEST_F_TIMEOUT(ops, mtu, TIMEOUT_S)
 		ASSERT_PROGRESS("MTU %u", mtus[i]);
 	}
 	EXPECT_TRUE(nic_run("ip link set %s mtu %u", nic.name, mtu));
-	restore_addrs(&addrs);
+	admin_restore_addrs();
 	ASSERT_PROGRESS("MTU %u again", mtu);
 }
 
@@ -325,29 +256,14 @@ TEST_F_TIMEOUT(ops, vlan, TIMEOUT_S)
 TEST_F_TIMEOUT(ops, unbind, TIMEOUT_S)
 {
 	const char *disruptive = getenv("DISRUPTIVE");
-	char path[64], device[PATH_MAX], driver[PATH_MAX];
-	unsigned int mtu = nic_mtu();
-	struct addrs addrs;
 	struct receiver r;
-	int i;
 
 	if (disruptive && !strcmp(disruptive, "0"))
 		SKIP(return, "DISRUPTIVE=0");
-	snprintf(path, sizeof(path), "/sys/class/net/%s/device", nic.name);
-	ASSERT_NE(NULL, realpath(path, device));
-	strcat(path, "/driver");
-	ASSERT_NE(NULL, realpath(path, driver));
-	save_addrs(&addrs);
-
-	ASSERT_TRUE(nic_run("echo %s > %s/unbind", basename(device), driver));
-	ASSERT_EQ(0, nic_ifindex());
-	sleep_ms(500);
-	ASSERT_TRUE(nic_run("echo %s > %s/bind", basename(device), driver));
-	for (i = 0; i < 100 && !nic_ifindex(); i++)
-		sleep_ms(100);
-	ASSERT_TRUE(nic_run("ip link set %s mtu %u up", nic.name, mtu));
-	restore_addrs(&addrs);
-	ASSERT_TRUE(nic_configure());
+	ASSERT_TRUE(admin_save());
+	ASSERT_TRUE(admin_unbind());
+	proc_sleep_ms(500);
+	ASSERT_TRUE(admin_bind());
 
 	ASSERT_TRUE(receiver_open(&r, RECV_RBUF, AREA_SIZE))
 		TH_LOG("%s", r.why);

@@ -9,18 +9,33 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "flow.h"
 #include "pattern.h"
 
 #define MAX_WRITE	(1 << 18)
+#define MAX_DATAGRAM	65507
+#define MAX_OPTIONS	40
+#define MAX_EXTENSION	256
+
+/* Between datagrams, so that a slow machine gets most of them */
+#define PAUSE_US	2000
+
+/* For the second connection of one that asked for a port */
+#define PATIENCE_S	60
+
+/* An option that everybody has to skip (RFC 4727) */
+#define IPV6_SKIPPED	0x1e
 
 static int listen_on(const char *port)
 {
@@ -85,19 +100,134 @@ static void send_stream(int fd, __u64 bytes, __u64 seed, size_t write_size)
 		send_all(fd, digest, sizeof(digest));
 }
 
+/* Options: one that does nothing, and a record of the route */
+static bool set_options(int fd, unsigned int size)
+{
+	unsigned char opt[MAX_OPTIONS] = {
+		IPOPT_NOP, IPOPT_RR, size - 1, IPOPT_MINOFF,
+	};
+
+	return size <= sizeof(opt) &&
+	       !setsockopt(fd, IPPROTO_IP, IP_OPTIONS, opt, size);
+}
+
+/* An extension header: its length in units of 8 bytes, and one option */
+static bool set_extension(int fd, int optname, unsigned int size)
+{
+	unsigned char ext[MAX_EXTENSION] = {
+		0, size / 8 - 1, IPV6_SKIPPED, size - 4,
+	};
+
+	return size <= sizeof(ext) &&
+	       !setsockopt(fd, IPPROTO_IPV6, optname, ext, size);
+}
+
+/*
+ * Connections inherit extension headers from the socket that listens, and only
+ * so count them in the size of a segment. Options are for the connection.
+ */
+static bool set_headers(int fd, const char *kind, unsigned int size,
+			bool connected)
+{
+	if (size < 8 || size % 8)
+		return false;
+	if (!strcmp(kind, "options"))
+		return !connected || set_options(fd, size);
+	if (!strcmp(kind, "hopopts"))
+		return connected || set_extension(fd, IPV6_HOPOPTS, size);
+	if (!strcmp(kind, "dstopts"))
+		return connected || set_extension(fd, IPV6_DSTOPTS, size);
+
+	return false;
+}
+
+static void serve(int fd);
+
+static void serve_with_headers(int conn, const char *kind, unsigned int size)
+{
+	struct sockaddr_in6 addr;
+	socklen_t len = sizeof(addr);
+	int fd = listen_on("0");
+
+	if (fd < 0 || !set_headers(fd, kind, size, false) ||
+	    getsockname(fd, (struct sockaddr *)&addr, &len))
+		return;
+	dprintf(conn, "%u", ntohs(addr.sin6_port));
+	shutdown(conn, SHUT_WR);
+
+	alarm(PATIENCE_S);
+	conn = accept(fd, NULL, NULL);
+	alarm(0);
+	if (conn >= 0 && set_headers(conn, kind, size, true))
+		serve(conn);
+}
+
+static void send_datagrams(int conn, unsigned short port, unsigned int count,
+			   size_t size, __u64 seed)
+{
+	static unsigned char buf[MAX_DATAGRAM];
+	struct sockaddr_in6 addr;
+	socklen_t addrlen = sizeof(addr);
+	int fd, val = 1 << 20;
+	unsigned int i;
+
+	if (getpeername(conn, (struct sockaddr *)&addr, &addrlen))
+		return;
+	addr.sin6_port = htons(port);
+
+	fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &val, sizeof(val));
+	for (i = 0; i < count; i++) {
+		pattern_fill(buf, size, seed, (__u64)i * size);
+		sendto(fd, buf, size, MSG_NOSIGNAL, (struct sockaddr *)&addr,
+		       addrlen);
+		usleep(PAUSE_US);
+	}
+	close(fd);
+}
+
+static bool fetch(const char *host, __u64 bytes, size_t write_size)
+{
+	static unsigned char buf[MAX_WRITE];
+	struct flow flow;
+	bool right;
+	ssize_t n;
+
+	if (flow_connect(&flow, host, bytes, write_size))
+		return false;
+	do {
+		n = recv(flow.fd, buf, sizeof(buf), 0);
+	} while (n > 0 && flow_receive(&flow, buf, n));
+	right = !n && flow_complete(&flow);
+	flow_close(&flow);
+
+	return right;
+}
+
 static void serve(int fd)
 {
+	unsigned int port, count, size;
 	unsigned long long bytes, seed;
-	unsigned int write_size;
+	char line[128], word[64];
 	int on = 1;
 	FILE *in;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	in = fdopen(fd, "r");
-	if (in && fscanf(in, "send %llu %llu %u", &bytes, &seed,
-			 &write_size) == 3 &&
-	    write_size > 0 && write_size <= MAX_WRITE)
-		send_stream(fd, bytes, seed, write_size);
+	if (!in || !fgets(line, sizeof(line), in))
+		return;
+
+	if (sscanf(line, "send %llu %llu %u", &bytes, &seed, &size) == 3 &&
+	    size > 0 && size <= MAX_WRITE)
+		send_stream(fd, bytes, seed, size);
+	else if (sscanf(line, "listen %63s %u", word, &size) == 2)
+		serve_with_headers(fd, word, size);
+	else if (sscanf(line, "udp %u %u %u %llu", &port, &count, &size,
+			&seed) == 4 && size <= MAX_DATAGRAM)
+		send_datagrams(fd, port, count, size, seed);
+	else if (sscanf(line, "fetch %63s %llu %u", word, &bytes, &size) == 3 &&
+		 fetch(word, bytes, size))
+		send_all(fd, (const unsigned char *)"right\n", 6);
 }
 
 int main(int argc, char **argv)

@@ -184,11 +184,10 @@ void zcrx_refill_take(struct zcrx_ifq *ifq, struct page_pool *pool,
 
 		if (!chunk)
 			continue;
-		if (chunk->niov.pp != pool) {
+		if (chunk->niov.pp != pool)
 			zcrx_chunk_put(chunk);
-		} else if (page_pool_is_last_ref(zcrx_chunk_netmem(chunk))) {
+		else if (page_pool_is_last_ref(zcrx_chunk_netmem(chunk)))
 			page_pool_provider_put_back(pool, &chunk->niov);
-		}
 	}
 	release_entries(ifq, max - left, taken);
 out:

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * How the NIC reaches an area: directly, through an IOMMU (boot with
+ * "intel_iommu=on iommu.strict=1"), or by bounce buffers ("swiotlb=65536,force").
+ * Bytes are right in all cases, and no mapping is left behind.
+ */
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "nic.h"
+#include "receiver.h"
+
+/* More than the ring of the queue had before, of whose buffers it takes the place */
+#define AREA_SIZE	(32 << 20)
+#define LEEWAY		(AREA_SIZE / 2)
+
+#define WRITE_SIZE	(128 << 10)
+#define NR_FLOWS	4
+#define TIMEOUT_S	300
+
+#define SWIOTLB		"/sys/kernel/debug/swiotlb/"
+#define SLAB_SIZE	2048
+
+/* How long what is on its way may keep its bounce buffer */
+#define PATIENCE_MS	5000
+
+/* The first word of a file */
+static bool read_word(const char *path, char word[64])
+{
+	FILE *f = fopen(path, "r");
+	bool ok;
+
+	if (!f)
+		return false;
+	ok = fscanf(f, "%63s", word) == 1;
+	fclose(f);
+
+	return ok;
+}
+
+/* Is there such a word in the kernel's command line? */
+static bool booted_with(const char *pattern)
+{
+	char word[256];
+	bool found = false;
+	FILE *f;
+
+	f = fopen("/proc/cmdline", "r");
+	if (!f)
+		return false;
+	while (!found && fscanf(f, "%255s", word) == 1)
+		found = !fnmatch(pattern, word, 0);
+	fclose(f);
+
+	return found;
+}
+
+/* Memory for bounce buffers, in bytes: all of it, or what is in use. -1: none */
+static long long swiotlb(const char *what)
+{
+	char path[64], word[64];
+
+	snprintf(path, sizeof(path), SWIOTLB "io_tlb_%s", what);
+
+	return read_word(path, word) ? atoll(word) * SLAB_SIZE : -1;
+}
+
+static bool swiotlb_used_at_most(long long bytes)
+{
+	struct timespec ts = { .tv_nsec = 10000000 };
+	int i;
+
+	for (i = 0; i < PATIENCE_MS / 10; i++) {
+		if (swiotlb("used") <= bytes)
+			return true;
+		nanosleep(&ts, NULL);
+	}
+
+	return false;
+}
+
+/* The IOMMU translates, if the kernel was told so. */
+TEST(iommu)
+{
+	const char *expected = "DMA-FQ";
+	char path[64], type[64];
+
+	if (booted_with("iommu.strict=1"))
+		expected = "DMA";
+	snprintf(path, sizeof(path), "/sys/class/net/%s/device/iommu_group/type",
+		 nic.name);
+	if (!read_word(path, type))
+		strcpy(type, "none");
+	if (booted_with("intel_iommu=on"))
+		EXPECT_STREQ(expected, type);
+	TH_LOG("domain of the NIC: %s", type);
+}
+
+FIXTURE(dma)
+{
+	struct receiver r;
+	bool bounces;
+	long long used;
+};
+
+FIXTURE_VARIANT(dma)
+{
+	enum receiver_mode mode;
+};
+
+FIXTURE_VARIANT_ADD(dma, rbuf) { .mode = RECV_RBUF };
+FIXTURE_VARIANT_ADD(dma, cqe32) { .mode = RECV_CQE32 };
+
+FIXTURE_SETUP(dma)
+{
+	if (access(SWIOTLB, F_OK))
+		mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
+	self->used = swiotlb("used");
+	self->bounces = booted_with("swiotlb=force") ||
+			booted_with("swiotlb=*,force");
+	if (self->bounces)
+		ASSERT_LT(0, self->used);
+}
+
+FIXTURE_TEARDOWN(dma)
+{
+}
+
+/* Whatever lies between, chunks have what was sent, and mappings go. */
+TEST_F_TIMEOUT(dma, sha256, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	struct ifq_stats stats;
+
+	if (!nic.remote_v4)
+		SKIP(return, "REMOTE_V4 is not set: name the peer");
+	ASSERT_TRUE(receiver_open(r, variant->mode, AREA_SIZE))
+		TH_LOG("%s", r->why);
+	if (self->bounces)
+		EXPECT_LE(self->used + LEEWAY, swiotlb("used"));
+
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, NR_FLOWS,
+				     nic.bytes / NR_FLOWS, WRITE_SIZE))
+		TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_LT(r->bytes / 4, stats.zc_bytes);
+	TH_LOG("%llu of %llu bytes in place, bounce buffers: %lld bytes before, %lld with the area",
+	       stats.zc_bytes, r->bytes, self->used, swiotlb("used"));
+
+	receiver_close(r);
+	EXPECT_TRUE(swiotlb_used_at_most(self->used + LEEWAY))
+		TH_LOG("%lld bytes of bounce buffers were in use, now it is %lld",
+		       self->used, swiotlb("used"));
+}
+
+/*
+ * An area for which there are not enough bounce buffers is refused, and takes
+ * none.
+ */
+TEST_F_TIMEOUT(dma, no_room, TIMEOUT_S)
+{
+	long long size = self->bounces ? swiotlb("nslabs") : 2 * AREA_SIZE;
+	struct receiver *r = &self->r;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		receiver_prepare(r, variant->mode, size);
+		if (self->bounces) {
+			EXPECT_EQ(-EIO, receiver_register(r));
+			ifq_args_free(&r->args);
+		} else {
+			EXPECT_EQ(0, receiver_register(r));
+			receiver_close(r);
+		}
+		EXPECT_TRUE(swiotlb_used_at_most(self->used + LEEWAY));
+	}
+}
+
+ZCRX_TEST_MAIN

@@ -1,0 +1,638 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * What an application is told meanwhile, and what it can do: events,
+ * statistics, areas added under traffic.
+ */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "kselftest_harness.h"
+#include "nic.h"
+#include "proc.h"
+#include "receiver.h"
+#include "refusals.h"
+
+/* More than the NIC and connections with small buffers can hold */
+#define AREA_SIZE	(8 << 20)
+#define SMALL_BUFFER	(128 << 10)
+#define CHUNK		4096
+#define ENTRIES		1024
+#define WRITE_SIZE	(64 << 10)
+#define TIMEOUT_S	120
+#define MAX_AREAS	IFQ_MAX_AREAS
+
+/* Events come a little later than what they tell of. */
+#define SETTLE_MS	300
+
+#define MASK(_type)	(1U << ZCRX_EVENT_##_type)
+#define ALL_EVENTS	(MASK(ALLOC_FAIL) | MASK(COPY) | \
+			 MASK(STATE_COPY) | MASK(STATE_ON) | MASK(UNBOUND))
+
+#define PLAIN_DEFER	(IORING_SETUP_SINGLE_ISSUER | \
+			 IORING_SETUP_DEFER_TASKRUN)
+
+FIXTURE(events)
+{
+	struct receiver r;
+};
+
+FIXTURE_VARIANT(events)
+{
+	enum receiver_mode	mode;
+	__u32			ring_flags;
+};
+
+FIXTURE_VARIANT_ADD(events, rbuf)
+{
+	.mode = RECV_RBUF,
+};
+
+FIXTURE_VARIANT_ADD(events, rbuf_defer)
+{
+	.mode = RECV_RBUF, .ring_flags = PLAIN_DEFER,
+};
+
+FIXTURE_VARIANT_ADD(events, cqe32)
+{
+	.mode = RECV_CQE32, .ring_flags = URING_CQE32_FLAGS,
+};
+
+FIXTURE_SETUP(events)
+{
+	if (!nic.remote_v4)
+		SKIP(return, "REMOTE_V4 is not set: name the peer");
+	receiver_prepare(&self->r, variant->mode, AREA_SIZE);
+	self->r.ring_flags = variant->ring_flags;
+	self->r.rcvbuf = SMALL_BUFFER;
+	ifq_args_set_events(&self->r.args, RECEIVER_EVENT, ALL_EVENTS);
+}
+
+FIXTURE_TEARDOWN(events)
+{
+}
+
+/* Without a NIC everything is copied, and nothing depends on its ring. */
+static void open_nodev(struct __test_metadata *_metadata,
+		       FIXTURE_DATA(events) *self)
+{
+	ifq_args_set_nodev(&self->r.args);
+	ASSERT_EQ(0, receiver_register(&self->r));
+}
+
+static void receive_flow(struct __test_metadata *_metadata,
+			 struct receiver *r, __u64 bytes)
+{
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, bytes, WRITE_SIZE))
+		TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_keep(r, SETTLE_MS)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_release(r)) TH_LOG("%s", r->why);
+}
+
+/* One event of a type, however often it happens, until it is armed again. */
+TEST_F_TIMEOUT(events, copy, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	unsigned int i;
+
+	open_nodev(_metadata, self);
+	EXPECT_EQ(-EINVAL, ifq_arm_event(&r->ifq, ZCRX_EVENT_COPY));
+	for (i = 1; i <= 3; i++) {
+		receive_flow(_metadata, r, 1 << 20);
+		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_COPY]);
+		receive_flow(_metadata, r, 1 << 20);
+		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_COPY]);
+		EXPECT_EQ(0, ifq_arm_event(&r->ifq, ZCRX_EVENT_COPY));
+		EXPECT_EQ(-EINVAL, ifq_arm_event(&r->ifq, ZCRX_EVENT_COPY));
+	}
+	EXPECT_EQ(0, r->nr_events[ZCRX_EVENT_ALLOC_FAIL]);
+	EXPECT_EQ(0, r->nr_events[ZCRX_EVENT_STATE_COPY]);
+	EXPECT_EQ(0, r->nr_events[ZCRX_EVENT_STATE_ON]);
+}
+
+/* Nothing is given back until there is nothing left, again and again. */
+TEST_F_TIMEOUT(events, alloc_fail, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	unsigned int i;
+
+	r->args.areas[0].len = 64 * CHUNK;
+	r->hold = ~0U;
+	open_nodev(_metadata, self);
+	EXPECT_EQ(-EINVAL, ifq_arm_event(&r->ifq, ZCRX_EVENT_ALLOC_FAIL));
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, FLOW_ENDLESS,
+				     WRITE_SIZE)) TH_LOG("%s", r->why);
+	for (i = 1; i <= 2; i++) {
+		ASSERT_TRUE(receiver_run(r, r->bytes + 4 * 64 * CHUNK))
+			TH_LOG("%s", r->why);
+		ASSERT_TRUE(receiver_keep(r, SETTLE_MS)) TH_LOG("%s", r->why);
+		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_ALLOC_FAIL]);
+		/* Nothing moves now, so it can't fail right away. */
+		EXPECT_EQ(0, ifq_arm_event(&r->ifq, ZCRX_EVENT_ALLOC_FAIL));
+		EXPECT_EQ(-EINVAL, ifq_arm_event(&r->ifq,
+						 ZCRX_EVENT_ALLOC_FAIL));
+		ASSERT_TRUE(receiver_release(r)) TH_LOG("%s", r->why);
+	}
+}
+
+/* What was not asked for is not told, and can't be armed. */
+TEST_F_TIMEOUT(events, mask, TIMEOUT_S)
+{
+	static const __u32 types[] = {
+		ZCRX_EVENT_COPY, ZCRX_EVENT_STATE_COPY, ZCRX_EVENT_UNBOUND,
+		2, 15, 19, 31, 32, 33, 1000, ~0U,
+	};
+	struct zcrx_ctrl ctrl = {
+		.op			= ZCRX_CTRL_ARM_EVENT,
+		.zc_arm_event.event_type = ZCRX_EVENT_COPY,
+	};
+	struct receiver *r = &self->r;
+	unsigned int i;
+
+	r->args.events.type_mask = MASK(ALLOC_FAIL) | MASK(STATE_ON);
+	open_nodev(_metadata, self);
+	receive_flow(_metadata, r, 1 << 20);
+	for (i = 0; i < RECEIVER_MAX_EVENTS; i++)
+		EXPECT_EQ(0, r->nr_events[i]);
+	for (i = 0; i < ARRAY_SIZE(types); i++)
+		EXPECT_EQ(-EINVAL, ifq_arm_event(&r->ifq, types[i]))
+			TH_LOG("type %u", types[i]);
+
+	ctrl.zc_arm_event.__resv[0] = 1;
+	EXPECT_EQ(-EINVAL, uring_register(&r->ring, REGISTER_ZCRX_CTRL, &ctrl,
+					  0));
+}
+
+TEST_F_TIMEOUT(events, no_description, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+
+	r->args.reg.event_desc = 0;
+	open_nodev(_metadata, self);
+	receive_flow(_metadata, r, 1 << 20);
+	EXPECT_EQ(0, r->nr_events[ZCRX_EVENT_COPY]);
+	EXPECT_EQ(-EINVAL, ifq_arm_event(&r->ifq, ZCRX_EVENT_COPY));
+}
+
+TEST_F_TIMEOUT(events, stats, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	struct ifq_stats stats;
+	unsigned int i;
+
+	ifq_args_use_kernel_memory(&r->args);
+	open_nodev(_metadata, self);
+	EXPECT_EQ(0, r->ifq.stats->copy_count);
+	EXPECT_EQ(0, r->ifq.stats->copy_bytes);
+	for (i = 0; i < 2; i++) {
+		receive_flow(_metadata, r, 1 << 20);
+		ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+		EXPECT_EQ(r->bytes, ifq_stats_copied(&stats));
+		EXPECT_EQ(r->bytes, r->ifq.stats->copy_bytes);
+		EXPECT_EQ(r->nr_pieces, r->ifq.stats->copy_count);
+	}
+}
+
+/* On the NIC: of what is not copied nothing is counted. */
+TEST_F_TIMEOUT(events, stats_in_place, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	struct ifq_stats stats;
+
+	ASSERT_EQ(0, receiver_register(r));
+	receive_flow(_metadata, r, nic.bytes / 8);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_LT(0, stats.zc_bytes);
+	EXPECT_EQ(ifq_stats_copied(&stats), r->ifq.stats->copy_bytes);
+	if (variant->mode != RECV_CQE32) {
+		EXPECT_EQ(r->copied, r->ifq.stats->copy_bytes);
+		EXPECT_EQ(r->nr_copied, r->ifq.stats->copy_count);
+	}
+	EXPECT_EQ(!!ifq_stats_copied(&stats), r->nr_events[ZCRX_EVENT_COPY]);
+}
+
+/* The numbers are the kernel's: what we write there counts for nothing. */
+TEST_F_TIMEOUT(events, stats_overwritten, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+
+	open_nodev(_metadata, self);
+	receive_flow(_metadata, r, 1 << 20);
+	memset((void *)r->ifq.stats, 0xff, sizeof(*r->ifq.stats));
+	receive_flow(_metadata, r, 1 << 20);
+	EXPECT_EQ(r->bytes, r->ifq.stats->copy_bytes);
+	EXPECT_EQ(r->nr_pieces, r->ifq.stats->copy_count);
+}
+
+/*
+ * The area runs dry, and is filled again
+ */
+
+TEST_F_TIMEOUT(events, states, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	unsigned int i;
+
+	ASSERT_EQ(0, receiver_register(r));
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, FLOW_ENDLESS,
+				     WRITE_SIZE)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, 1 << 20)) TH_LOG("%s", r->why);
+	EXPECT_EQ(0, r->nr_events[ZCRX_EVENT_STATE_ON]);
+	EXPECT_EQ(0, r->nr_events[ZCRX_EVENT_STATE_COPY]);
+
+	for (i = 1; i <= 2; i++) {
+		ASSERT_TRUE(receiver_run_to_copy(r, 2 * AREA_SIZE))
+			TH_LOG("%s", r->why);
+		ASSERT_TRUE(receiver_keep(r, SETTLE_MS)) TH_LOG("%s", r->why);
+		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_STATE_COPY]);
+		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_ALLOC_FAIL]);
+
+		r->hold = 64;
+		ASSERT_TRUE(receiver_release(r)) TH_LOG("%s", r->why);
+		ASSERT_TRUE(receiver_run_in_place(r, 1 << 20, AREA_SIZE))
+			TH_LOG("%s", r->why);
+		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_STATE_COPY]);
+		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_STATE_ON]);
+
+		EXPECT_EQ(0, ifq_arm_event(&r->ifq, ZCRX_EVENT_ALLOC_FAIL));
+		EXPECT_EQ(0, ifq_arm_event(&r->ifq, ZCRX_EVENT_STATE_COPY));
+		EXPECT_EQ(0, ifq_arm_event(&r->ifq, ZCRX_EVENT_STATE_ON));
+	}
+}
+
+#define NR_HOGS		8
+#define HOG_BUFFER	(8 << 20)
+
+/* Connections of others through our queue, which nobody reads from */
+static void connect_hogs(struct __test_metadata *_metadata, struct flow *hogs)
+{
+	const int size = HOG_BUFFER;
+	unsigned int i;
+
+	for (i = 0; i < NR_HOGS; i++) {
+		ASSERT_EQ(0, flow_connect(&hogs[i], nic.remote_v4, FLOW_ENDLESS,
+					  WRITE_SIZE));
+		ASSERT_EQ(0, setsockopt(hogs[i].fd, SOL_SOCKET, SO_RCVBUFFORCE,
+					&size, sizeof(size)));
+	}
+}
+
+/* Sleeps until the events in @mask have been told. */
+static __u32 sleep_for_events(struct uring *ring, __u32 mask)
+{
+	struct io_uring_cqe cqe;
+	__u64 extra[2];
+	__u32 seen = 0;
+
+	while ((seen & mask) != mask) {
+		if (uring_enter(ring, 1, 20000))
+			return seen;
+		while (uring_pop(ring, &cqe, extra))
+			if (cqe.user_data == RECEIVER_EVENT)
+				seen |= 1U << cqe.res;
+	}
+
+	return seen;
+}
+
+/*
+ * The ring sleeps, without any request, while others fill its area: what the
+ * NIC's interrupt finds out gets to the ring.
+ */
+TEST_F_TIMEOUT(events, asleep, TIMEOUT_S)
+{
+	const __u32 dry = MASK(ALLOC_FAIL) | MASK(STATE_COPY);
+	struct flow hogs[NR_HOGS] = {};
+	struct receiver *r = &self->r;
+	unsigned int i;
+
+	/* A little more than the NIC itself wants */
+	r->args.areas[0].len = (NIC_RX_RING + 256) * CHUNK;
+	ASSERT_EQ(0, receiver_register(r));
+	connect_hogs(_metadata, hogs);
+	EXPECT_EQ(dry, dry & sleep_for_events(&r->ring, dry));
+	for (i = 0; i < NR_HOGS; i++)
+		flow_close(&hogs[i]);
+	EXPECT_EQ(MASK(STATE_ON), sleep_for_events(&r->ring, MASK(STATE_ON)));
+}
+
+/*
+ * The event alone wakes a ring that waits, with a request that posts no CQE for
+ * what it receives.
+ */
+TEST_F_TIMEOUT(events, asleep_with_request, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+
+	if (variant->mode == RECV_CQE32)
+		SKIP(return, "for the rbuf ring");
+	open_nodev(_metadata, self);
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, FLOW_ENDLESS,
+				     WRITE_SIZE)) TH_LOG("%s", r->why);
+	EXPECT_EQ(MASK(COPY), sleep_for_events(&r->ring, MASK(COPY)));
+	ASSERT_TRUE(receiver_run(r, 1 << 20)) TH_LOG("%s", r->why);
+}
+
+/* The ring that is told is gone: nobody is. */
+TEST_F_TIMEOUT(events, ring_gone, TIMEOUT_S)
+{
+	struct receiver *r = &self->r, other;
+	int fd;
+
+	ifq_args_use_kernel_memory(&r->args);
+	ASSERT_EQ(0, receiver_register(r));
+	fd = ifq_export(&r->ifq);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, receiver_import(&other, variant->mode, fd, &r->ifq));
+	receiver_close_ring(r);
+	ASSERT_TRUE(receiver_connect(&other, nic.remote_v4, 1, FLOW_ENDLESS,
+				     WRITE_SIZE)) TH_LOG("%s", other.why);
+	ASSERT_TRUE(receiver_run_to_copy(&other, 2 * AREA_SIZE))
+		TH_LOG("%s", other.why);
+	ASSERT_TRUE(receiver_keep(&other, 1000)) TH_LOG("%s", other.why);
+	ASSERT_TRUE(receiver_release(&other)) TH_LOG("%s", other.why);
+	ASSERT_TRUE(receiver_run_in_place(&other, 1 << 20, AREA_SIZE))
+		TH_LOG("%s", other.why);
+	EXPECT_EQ(0, other.nr_events[ZCRX_EVENT_STATE_COPY]);
+	EXPECT_EQ(-EINVAL, ifq_arm_event(&other.ifq, ZCRX_EVENT_STATE_COPY));
+}
+
+/*
+ * Areas
+ */
+
+/* An area that is too small, and then another one */
+TEST_F_TIMEOUT(events, add_area, TIMEOUT_S)
+{
+	struct io_uring_zcrx_area_reg area = {
+		.len	= AREA_SIZE,
+		.addr	= (unsigned long)ifq_mmap(AREA_SIZE),
+	};
+	struct receiver *r = &self->r;
+	struct ifq_stats stats;
+
+	r->args.areas[0].len = 256 * CHUNK;
+	r->hold = 64;
+	ASSERT_EQ(0, receiver_register(r));
+	r->ifq.areas[1] = area;
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 2, FLOW_ENDLESS,
+				     WRITE_SIZE)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, 4 << 20)) TH_LOG("%s", r->why);
+	EXPECT_EQ(0, r->area_bytes[1]);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_EQ(256, stats.chunks);
+	EXPECT_TRUE(stats.copying);
+
+	ASSERT_EQ(0, ifq_add_area(&r->ifq, &area));
+	EXPECT_EQ(1ULL << IORING_ZCRX_AREA_SHIFT, area.rq_area_token);
+	ASSERT_TRUE(receiver_run_in_place(r, 4 << 20, 2 * AREA_SIZE))
+		TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
+	EXPECT_LT(2 << 20, r->area_bytes[1]);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_EQ(256 + AREA_SIZE / CHUNK, stats.chunks);
+	EXPECT_FALSE(stats.copying);
+	EXPECT_EQ(0, stats.invalid_refills);
+}
+
+TEST_F_TIMEOUT(events, add_area_for_copies, TIMEOUT_S)
+{
+	struct io_uring_zcrx_area_reg area = {
+		.len	= 64 * CHUNK,
+		.addr	= (unsigned long)ifq_mmap(64 * CHUNK),
+	};
+	struct receiver *r = &self->r;
+
+	r->args.areas[0].len = CHUNK;
+	open_nodev(_metadata, self);
+	r->hold = 1;
+	r->ifq.areas[1] = area;
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, 1 << 20, WRITE_SIZE))
+		TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, 4 * CHUNK)) TH_LOG("%s", r->why);
+	ASSERT_EQ(0, ifq_add_area(&r->ifq, &area));
+	r->hold = 32;
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	EXPECT_LT(512 << 10, r->area_bytes[1]);
+}
+
+TEST_F(events, add_area_refused)
+{
+	struct io_uring_zcrx_area_reg good, area, *read_only;
+	struct receiver *r = &self->r;
+	struct ifq_stats stats;
+	long pinned;
+	void *p;
+
+	ASSERT_EQ(0, receiver_register(r));
+	pinned = proc_pinned_kib();
+	good = (struct io_uring_zcrx_area_reg) {
+		.len	= 16 * CHUNK,
+		.addr	= (unsigned long)ifq_mmap(16 * CHUNK),
+	};
+
+#define EXPECT_REFUSED(_err, _field, _value) do {			\
+	area = good;							\
+	area._field = (_value);						\
+	EXPECT_EQ(_err, ifq_add_area(&r->ifq, &area))			\
+		TH_LOG(#_field " = " #_value);				\
+	EXPECT_EQ(pinned, proc_pinned_kib());				\
+} while (0)
+
+	EXPECT_REFUSED(-EFAULT, addr, NOWHERE);
+	EXPECT_REFUSED(-EINVAL, addr, good.addr + 1);
+	EXPECT_REFUSED(-EINVAL, addr, good.addr + CHUNK / 2);
+	EXPECT_REFUSED(-EINVAL, len, 0);
+	EXPECT_REFUSED(-EINVAL, len, CHUNK - 1);
+	EXPECT_REFUSED(-EINVAL, len, CHUNK + 1);
+	EXPECT_REFUSED(-EINVAL, rq_area_token, 1);
+	EXPECT_REFUSED(-EINVAL, flags, 1);
+	EXPECT_REFUSED(-EINVAL, flags, 1U << 31);
+	EXPECT_REFUSED(-EINVAL, dmabuf_fd, 1);
+	EXPECT_REFUSED(-EINVAL, __resv[0], 1);
+	EXPECT_REFUSED(-EINVAL, __resv[1], 1);
+
+	EXPECT_EQ(-EFAULT, ifq_add_area(&r->ifq, NULL));
+	EXPECT_EQ(-EFAULT, ifq_add_area(&r->ifq, (void *)NOWHERE));
+
+	/* Memory that we may not write, and with a hole */
+	p = mmap(NULL, 16 * CHUNK, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		 0);
+	EXPECT_REFUSED(-EFAULT, addr, (unsigned long)p);
+	p = ifq_mmap(16 * CHUNK);
+	ASSERT_EQ(0, munmap(p + 15 * CHUNK, CHUNK));
+	EXPECT_REFUSED(-EFAULT, addr, (unsigned long)p);
+
+	/* The token can't be told: then there is no area. */
+	read_only = ifq_mmap(CHUNK);
+	*read_only = good;
+	ASSERT_EQ(0, mprotect(read_only, CHUNK, PROT_READ));
+	EXPECT_EQ(-EFAULT, ifq_add_area(&r->ifq, read_only));
+	EXPECT_EQ(pinned, proc_pinned_kib());
+
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_EQ(AREA_SIZE / CHUNK, stats.chunks);
+	EXPECT_EQ(0, ifq_add_area(&r->ifq, &good));
+	EXPECT_EQ(1ULL << IORING_ZCRX_AREA_SHIFT, good.rq_area_token);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_EQ(AREA_SIZE / CHUNK + 16, stats.chunks);
+}
+
+TEST_F_TIMEOUT(events, most_areas, TIMEOUT_S)
+{
+	struct io_uring_zcrx_area_reg area;
+	struct receiver *r = &self->r;
+	struct ifq_stats stats;
+	char *p = ifq_mmap(MAX_AREAS * CHUNK);
+	long pinned;
+	__u64 i, bytes;
+	int ret;
+
+	ASSERT_NE(NULL, p);
+	r->args.areas[0].len = 64 * CHUNK;
+	ASSERT_EQ(0, receiver_register(r));
+	for (i = 1; i < MAX_AREAS; i++) {
+		area = (struct io_uring_zcrx_area_reg) {
+			.len	= CHUNK,
+			.addr	= (unsigned long)p + i * CHUNK,
+		};
+		ASSERT_EQ(0, ifq_add_area(&r->ifq, &area));
+		ASSERT_EQ(i << IORING_ZCRX_AREA_SHIFT, area.rq_area_token);
+		r->ifq.areas[i] = area;
+	}
+	pinned = proc_pinned_kib();
+	EXPECT_EQ((64 + MAX_AREAS - 1) * CHUNK / 1024, pinned);
+
+	area.addr = (unsigned long)p;
+	area.rq_area_token = 0;
+	ret = ifq_add_area(&r->ifq, &area);
+	EXPECT_TRUE(ret == -EINVAL || ret == -ENOSPC) TH_LOG("got %d", ret);
+	EXPECT_EQ(pinned, proc_pinned_kib());
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_EQ(64 + MAX_AREAS - 1, stats.chunks);
+
+	/* And they can be received into. */
+	r->hold = 16;
+	receive_flow(_metadata, r, 4 << 20);
+	for (i = 1, bytes = 0; i < MAX_AREAS; i++)
+		bytes += r->area_bytes[i];
+	EXPECT_LT(0, bytes);
+}
+
+/*
+ * Descriptions of events
+ */
+
+#define STATS_OFFSET	((ENTRIES + 256) * 16)
+
+static const struct refusal refusals[] = {
+	REFUSED(reg.event_desc, NOWHERE, -EFAULT),
+	REFUSED(events.type_mask, 1U << 2, -EINVAL),
+	REFUSED(events.type_mask, 1U << 15, -EINVAL),
+	REFUSED(events.type_mask, 1U << 19, -EINVAL),
+	REFUSED(events.type_mask, 1U << 31, -EINVAL),
+	REFUSED(events.type_mask, ~0U, -EINVAL),
+	/* An offset, and no flag */
+	REFUSED(events.flags, 0, -EINVAL),
+	REFUSED(events.flags, ZCRX_EVENT_DESC_FLAG_STATS | 2, -EINVAL),
+	REFUSED(events.flags, ZCRX_EVENT_DESC_FLAG_STATS | 1U << 31, -EINVAL),
+	/* The ring's own, or not aligned, or not in the region */
+	REFUSED(events.stats_offset, 0, -EINVAL),
+	REFUSED(events.stats_offset, 8, -EINVAL),
+	REFUSED(events.stats_offset, ENTRIES * 16, -EINVAL),
+	REFUSED(events.stats_offset, STATS_OFFSET + 1, -EINVAL),
+	REFUSED(events.stats_offset, STATS_OFFSET + 4, -EINVAL),
+	REFUSED(events.stats_offset, 1 << 20, -EINVAL),
+	REFUSED(events.stats_offset, ~0ULL, -EINVAL),
+	REFUSED(events.stats_offset, ~7ULL, -EINVAL),
+	REFUSED(events.stats_offset, 1ULL << 32 | STATS_OFFSET, -EINVAL),
+	REFUSED(events.__resv[0], 1, -EINVAL),
+	REFUSED(events.__resv[8], 1, -EINVAL),
+};
+
+FIXTURE(desc)
+{
+	struct uring ring;
+	struct ifq ifq;
+	struct ifq_args args;
+};
+
+FIXTURE_VARIANT(desc)
+{
+	bool rbuf;
+	bool nodev;
+};
+
+FIXTURE_VARIANT_ADD(desc, rbuf) { .rbuf = true };
+FIXTURE_VARIANT_ADD(desc, cqe32) { .rbuf = false };
+FIXTURE_VARIANT_ADD(desc, nodev) { .nodev = true };
+
+FIXTURE_SETUP(desc)
+{
+	ASSERT_EQ(0, uring_init(&self->ring,
+				variant->rbuf ? 0 : URING_CQE32_FLAGS, 64));
+	ifq_args_init(&self->args, nic_ifindex(), nic.rxq, variant->rbuf,
+		      AREA_SIZE, ENTRIES);
+	if (variant->nodev)
+		ifq_args_set_nodev(&self->args);
+	ifq_args_set_events(&self->args, 1, ALL_EVENTS);
+}
+
+FIXTURE_TEARDOWN(desc)
+{
+	uring_exit(&self->ring);
+}
+
+static int register_at(FIXTURE_DATA(desc) *self, __u64 stats_offset)
+{
+	self->args.events.stats_offset = stats_offset;
+
+	return ifq_register(&self->ifq, &self->ring, &self->args);
+}
+
+TEST_F(desc, refused)
+{
+	check_refusals(_metadata, &self->ring, &self->args, refusals,
+		       ARRAY_SIZE(refusals));
+	EXPECT_EQ(-EINVAL, register_at(self, self->args.refill.size - 8));
+	EXPECT_EQ(-EINVAL, register_at(self, self->args.refill.size));
+	EXPECT_EQ(0, register_at(self, self->args.refill.size - 16));
+	EXPECT_EQ(0, self->ifq.id);
+}
+
+/* Right behind the last entry */
+TEST_F(desc, next_to_entries)
+{
+	struct ifq_args args = self->args;
+	__u64 end;
+
+	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	end = self->args.reg.offsets.rqes + ENTRIES * 16;
+	uring_exit(&self->ring);
+	ASSERT_EQ(0, uring_init(&self->ring,
+				variant->rbuf ? 0 : URING_CQE32_FLAGS, 64));
+	memcpy(&self->args, &args, sizeof(args));
+	EXPECT_EQ(-EINVAL, register_at(self, end - 8));
+	EXPECT_EQ(-EINVAL, register_at(self, end - 16));
+	EXPECT_EQ(0, register_at(self, end));
+}
+
+/* None, all, without numbers */
+TEST_F(desc, accepted)
+{
+	static const __u32 masks[] = { 0, MASK(COPY), ALL_EVENTS };
+	struct ifq_args args = self->args;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(masks); i++) {
+		self->args.events.type_mask = masks[i];
+		self->args.events.flags = 0;
+		EXPECT_EQ(0, register_at(self, 0));
+		uring_exit(&self->ring);
+		ASSERT_EQ(0, uring_init(&self->ring, variant->rbuf ? 0 :
+					URING_CQE32_FLAGS, 64));
+		memcpy(&self->args, &args, sizeof(args));
+	}
+}
+
+ZCRX_TEST_MAIN

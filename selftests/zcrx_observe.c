@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * What the kernel shows of an ifq to those who don't own it: netlink dumps of
+ * queues and page pools, tracepoints, fdinfo.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/genetlink.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+
+#include "kselftest_harness.h"
+#include "nic.h"
+#include "proc.h"
+#include "receiver.h"
+
+#define AREA_SIZE	(8 << 20)
+#define WRITE_SIZE	(64 << 10)
+#define BYTES		(4 << 20)
+#define TIMEOUT_S	120
+#define TRACEFS		"/sys/kernel/tracing/"
+
+/* Of <linux/netdev.h>, which distributions have without them */
+#define NETDEV_CMD_PAGE_POOL_GET	5
+#define NETDEV_CMD_QUEUE_GET		10
+#define NETDEV_A_PAGE_POOL_IFINDEX	2
+#define NETDEV_A_PAGE_POOL_IO_URING	8
+#define NETDEV_A_QUEUE_ID		1
+#define NETDEV_A_QUEUE_IFINDEX		2
+#define NETDEV_A_QUEUE_TYPE		3
+#define NETDEV_A_QUEUE_IO_URING		6
+#define NETDEV_QUEUE_TYPE_RX		0
+
+/*
+ * Netlink
+ */
+
+/**
+ * struct dump - what is looked for in a dump, and what was found
+ * @ifindex: of the interface
+ * @ifindex_attr: the attribute that says which one an object is of
+ * @io_uring_attr: the one that io_uring's memory has
+ * @nr: objects of the interface with it
+ * @rxq: of the last of them, if they are receive queues
+ */
+struct dump {
+	__u32		ifindex;
+	__u16		ifindex_attr;
+	__u16		io_uring_attr;
+	unsigned int	nr;
+	__u32		rxq;
+};
+
+static int count_object(const struct nlmsghdr *nlh, void *data)
+{
+	const struct nlattr *attrs[16] = {}, *attr;
+	struct dump *dump = data;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct genlmsghdr))
+		if (mnl_attr_get_type(attr) < ARRAY_SIZE(attrs))
+			attrs[mnl_attr_get_type(attr)] = attr;
+
+	if (!attrs[dump->io_uring_attr] || !attrs[dump->ifindex_attr] ||
+	    mnl_attr_get_u32(attrs[dump->ifindex_attr]) != dump->ifindex)
+		return MNL_CB_OK;
+	if (dump->io_uring_attr == NETDEV_A_QUEUE_IO_URING) {
+		if (mnl_attr_get_u32(attrs[NETDEV_A_QUEUE_TYPE]) !=
+		    NETDEV_QUEUE_TYPE_RX)
+			return MNL_CB_ERROR;
+		dump->rxq = mnl_attr_get_u32(attrs[NETDEV_A_QUEUE_ID]);
+	}
+	dump->nr++;
+
+	return MNL_CB_OK;
+}
+
+static int take_family(const struct nlmsghdr *nlh, void *data)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct genlmsghdr))
+		if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID)
+			*(int *)data = mnl_attr_get_u16(attr);
+
+	return MNL_CB_OK;
+}
+
+static struct nlmsghdr *put_header(char *buf, int family, __u16 flags, __u8 cmd)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct genlmsghdr *genl;
+
+	nlh->nlmsg_type = family;
+	nlh->nlmsg_flags = NLM_F_REQUEST | flags;
+	nlh->nlmsg_seq = 1;
+	genl = mnl_nlmsg_put_extra_header(nlh, sizeof(*genl));
+	genl->cmd = cmd;
+	genl->version = 1;
+
+	return nlh;
+}
+
+static int ask(struct mnl_socket *nl, const struct nlmsghdr *nlh, mnl_cb_t cb,
+	       void *data)
+{
+	static char buf[1 << 16];
+	ssize_t len;
+	int ret;
+
+	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
+		return -errno;
+	do {
+		len = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+		if (len < 0)
+			return -errno;
+		ret = mnl_cb_run(buf, len, 1, mnl_socket_get_portid(nl), cb,
+				 data);
+	} while (ret > MNL_CB_STOP);
+
+	return ret < 0 ? -errno : 0;
+}
+
+static int find_family(struct mnl_socket *nl, const char *name)
+{
+	char buf[256];
+	struct nlmsghdr *nlh;
+	int ret, family = -ENOENT;
+
+	nlh = put_header(buf, GENL_ID_CTRL, NLM_F_ACK, CTRL_CMD_GETFAMILY);
+	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, name);
+	ret = ask(nl, nlh, take_family, &family);
+
+	return ret ?: family;
+}
+
+/* Returns 0, or a negative error. */
+static int run_dump(struct dump *dump, __u8 cmd)
+{
+	struct mnl_socket *nl = mnl_socket_open(NETLINK_GENERIC);
+	char buf[256];
+	int family, ret;
+
+	if (!nl)
+		return -errno;
+	ret = mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
+	family = ret ?: find_family(nl, "netdev");
+	ret = family < 0 ? family :
+	      ask(nl, put_header(buf, family, NLM_F_DUMP, cmd), count_object,
+		  dump);
+	mnl_socket_close(nl);
+
+	return ret;
+}
+
+static int dump_queues(struct dump *dump)
+{
+	*dump = (struct dump) {
+		.ifindex	= nic_ifindex(),
+		.ifindex_attr	= NETDEV_A_QUEUE_IFINDEX,
+		.io_uring_attr	= NETDEV_A_QUEUE_IO_URING,
+	};
+
+	return run_dump(dump, NETDEV_CMD_QUEUE_GET);
+}
+
+static int dump_pools(struct dump *dump)
+{
+	*dump = (struct dump) {
+		.ifindex	= nic_ifindex(),
+		.ifindex_attr	= NETDEV_A_PAGE_POOL_IFINDEX,
+		.io_uring_attr	= NETDEV_A_PAGE_POOL_IO_URING,
+	};
+
+	return run_dump(dump, NETDEV_CMD_PAGE_POOL_GET);
+}
+
+/*
+ * Tracepoints
+ */
+
+static bool write_tracefs(const char *name, const char *text)
+{
+	char path[128];
+	int fd;
+	bool ok;
+
+	snprintf(path, sizeof(path), TRACEFS "%s", name);
+	fd = open(path, O_WRONLY | O_TRUNC);
+	if (fd < 0)
+		return false;
+	ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	close(fd);
+
+	return ok;
+}
+
+/* What was traced: how often, and how many bytes where there are bytes */
+struct traced {
+	const char		*event;
+	unsigned int		nr;
+	unsigned long long	bytes;
+};
+
+static bool read_trace(struct traced *traced, unsigned int nr)
+{
+	FILE *f = fopen(TRACEFS "trace", "r");
+	char line[512], *p;
+	unsigned int i, len;
+
+	if (!f)
+		return false;
+	while (fgets(line, sizeof(line), f)) {
+		for (i = 0; i < nr; i++) {
+			if (!strstr(line, traced[i].event))
+				continue;
+			traced[i].nr++;
+			p = strstr(line, " len=");
+			if (p && sscanf(p, " len=%u", &len) == 1)
+				traced[i].bytes += len;
+		}
+	}
+	fclose(f);
+
+	return true;
+}
+
+FIXTURE(observe)
+{
+	struct receiver r;
+};
+
+FIXTURE_VARIANT(observe)
+{
+	enum receiver_mode mode;
+};
+
+FIXTURE_VARIANT_ADD(observe, rbuf) { .mode = RECV_RBUF };
+FIXTURE_VARIANT_ADD(observe, cqe32) { .mode = RECV_CQE32 };
+
+FIXTURE_SETUP(observe)
+{
+	if (!nic.remote_v4)
+		SKIP(return, "REMOTE_V4 is not set: name the peer");
+	receiver_prepare(&self->r, variant->mode, AREA_SIZE);
+}
+
+FIXTURE_TEARDOWN(observe)
+{
+	receiver_close(&self->r);
+}
+
+static void receive(struct __test_metadata *_metadata, struct receiver *r)
+{
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, BYTES, WRITE_SIZE))
+		TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
+}
+
+/* A queue and its page pool are marked from registration to close. */
+TEST_F_TIMEOUT(observe, netlink, TIMEOUT_S)
+{
+	struct dump dump;
+
+	ASSERT_EQ(0, dump_queues(&dump));
+	EXPECT_EQ(0, dump.nr);
+
+	ASSERT_EQ(0, receiver_register(&self->r));
+	ASSERT_EQ(0, dump_queues(&dump));
+	EXPECT_EQ(1, dump.nr);
+	EXPECT_EQ(nic.rxq, dump.rxq);
+	ASSERT_EQ(0, dump_pools(&dump));
+	EXPECT_EQ(1, dump.nr);
+
+	uring_exit(&self->r.ring);
+	ASSERT_EQ(0, dump_queues(&dump));
+	EXPECT_EQ(0, dump.nr);
+	ASSERT_EQ(0, uring_init(&self->r.ring, 0, 64));
+}
+
+/* Each byte that is counted was traced, and the other way round. */
+TEST_F_TIMEOUT(observe, tracepoints, TIMEOUT_S)
+{
+	struct traced traced[] = {
+		{ " zcrx_recv: " }, { " zcrx_copy: " }, { " zcrx_alloc: " },
+		{ " zcrx_refill: " }, { " zcrx_lend: " }, { " zcrx_state: " },
+	};
+	struct ifq_stats stats;
+
+	if (access(TRACEFS "trace", F_OK))
+		mount("tracefs", TRACEFS, "tracefs", 0, NULL);
+	if (access(TRACEFS "events/zcrx/enable", F_OK))
+		SKIP(return, "no tracepoints: CONFIG_FTRACE?");
+	ASSERT_TRUE(write_tracefs("buffer_size_kb", "8192"));
+	ASSERT_TRUE(write_tracefs("trace", "\n"));
+	ASSERT_TRUE(write_tracefs("events/zcrx/enable", "1"));
+	/* An area that runs dry */
+	self->r.args.areas[0].len = 64 * 4096;
+	self->r.hold = 16;
+	EXPECT_EQ(0, receiver_register(&self->r));
+	receive(_metadata, &self->r);
+	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
+	ASSERT_TRUE(write_tracefs("events/zcrx/enable", "0"));
+
+	ASSERT_TRUE(read_trace(traced, ARRAY_SIZE(traced)));
+	EXPECT_EQ(stats.zc_bytes, traced[0].bytes);
+	EXPECT_EQ(ifq_stats_copied(&stats), traced[1].bytes);
+	EXPECT_LT(0, traced[0].nr);
+	EXPECT_LT(0, traced[1].nr);
+	EXPECT_LT(0, traced[2].nr);
+	EXPECT_LT(0, traced[3].nr);
+	EXPECT_EQ(stats.lent_pages, traced[4].nr);
+	EXPECT_EQ(stats.state_changes, traced[5].nr);
+	write_tracefs("buffer_size_kb", "1408");
+}
+
+/* Whoever may look at the process sees the counters, without being root. */
+TEST_F_TIMEOUT(observe, fdinfo, TIMEOUT_S)
+{
+	struct ifq_stats stats;
+
+	ASSERT_EQ(0, receiver_register(&self->r));
+	receive(_metadata, &self->r);
+	ASSERT_EQ(0, ifq_flush(&self->r.ifq));
+	ASSERT_EQ(0, proc_become_nobody());
+	/* Changing user makes /proc/self root's. */
+	ASSERT_EQ(0, prctl(PR_SET_DUMPABLE, 1));
+	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
+	EXPECT_EQ(AREA_SIZE / 4096, stats.chunks);
+	EXPECT_EQ(0, stats.held);
+	EXPECT_EQ(self->r.bytes, stats.zc_bytes + ifq_stats_copied(&stats));
+	EXPECT_EQ(0, stats.invalid_refills);
+}
+
+ZCRX_TEST_MAIN

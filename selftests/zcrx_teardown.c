@@ -1,0 +1,643 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * An ifq ends while an administrator does something to the NIC: before, between,
+ * after, and at the same time. Whoever has seen it end can register the queue at
+ * once; connections, and chunks that other sockets hold, live on; nothing stays
+ * pinned.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "admin.h"
+#include "kselftest_harness.h"
+#include "nic.h"
+#include "plain.h"
+#include "proc.h"
+#include "receiver.h"
+#include "victim.h"
+
+#define WRITE_SIZE	(64 << 10)
+#define SMALL_AREA	(1 << 20)
+#define FLOW_BYTES	(256 << 10)
+#define TIMEOUT_S	1200
+
+/* So much fits into a socket that nobody reads. */
+#define HELD_BYTES	(24 << 10)
+#define MAX_HELD	4
+
+/* Whoever receives so little is slow. */
+#define QUICK_BYTES	(16 << 20)
+
+/* Both at the same time means within so many of each other. */
+#define RACE_MS		150
+
+/* A page pool looks once a second whether all of its pages have come back. */
+#define PATIENCE_MS	10000
+
+static unsigned int random_below(unsigned int n)
+{
+	unsigned int v = 0;
+
+	return getrandom(&v, sizeof(v), 0) == sizeof(v) ? v % n : 0;
+}
+
+static unsigned int number(const char *variable, unsigned int otherwise)
+{
+	const char *value = getenv(variable);
+
+	return value && *value ? strtoul(value, NULL, 0) : otherwise;
+}
+
+/*
+ * What is charged
+ */
+
+static void limit_memlock(rlim_t bytes)
+{
+	struct rlimit limit = { bytes, RLIM_INFINITY };
+
+	setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
+/* Nobody who is charged for more can have been left. */
+#define TIGHT_LIMIT	(VICTIM_AREA_SIZE + SMALL_AREA)
+
+static int try_register(enum receiver_mode mode, size_t area_size)
+{
+	struct receiver r;
+	int ret;
+
+	receiver_prepare(&r, mode, area_size);
+	ret = receiver_register(&r);
+	if (!ret)
+		receiver_close_ring(&r);
+	ifq_args_free(&r.args);
+
+	return ret;
+}
+
+static int try_charge(void)
+{
+	int ret;
+
+	limit_memlock(TIGHT_LIMIT);
+	ret = try_register(RECV_RBUF, VICTIM_AREA_SIZE);
+	limit_memlock(RLIM_INFINITY);
+
+	return ret;
+}
+
+static void expect_uncharged(struct __test_metadata *_metadata)
+{
+	int ret = try_charge();
+	unsigned int ms;
+
+	for (ms = 0; ms < PATIENCE_MS && ret == -ENOMEM; ms += 50) {
+		proc_sleep_ms(50);
+		ret = try_charge();
+	}
+	EXPECT_EQ(0, ret) TH_LOG("what was locked is still charged");
+}
+
+static void expect_memory(struct __test_metadata *_metadata, long available)
+{
+	long least = available - 3 * (VICTIM_AREA_SIZE >> 10);
+	unsigned int ms;
+
+	for (ms = 0; ms < PATIENCE_MS; ms += 50) {
+		if (!proc_pinned_kib() && proc_mem_available_kib() > least)
+			return;
+		proc_sleep_ms(50);
+	}
+	EXPECT_EQ(0, proc_pinned_kib());
+	EXPECT_LT(least, proc_mem_available_kib())
+		TH_LOG("memory did not come back");
+}
+
+/*
+ * Sockets that hold chunks: nobody reads them until all is over.
+ */
+
+struct held {
+	struct flow	flows[MAX_HELD];
+	unsigned int	nr;
+};
+
+static bool is_all_there(const struct flow *flow)
+{
+	int inq, ms;
+
+	for (ms = 0; ms < PATIENCE_MS; ms++) {
+		/* The end of the stream counts as a byte. */
+		if (!ioctl(flow->fd, FIONREAD, &inq) &&
+		    inq >= HELD_BYTES + PATTERN_DIGEST_SIZE)
+			return true;
+		proc_sleep_ms(1);
+	}
+
+	return false;
+}
+
+static void hold(struct __test_metadata *_metadata, struct held *held,
+		 unsigned int nr)
+{
+	struct flow *flow;
+
+	for (held->nr = 0; held->nr < nr; held->nr++) {
+		flow = &held->flows[held->nr];
+		ASSERT_EQ(0, flow_connect(flow, nic.remote_v4, HELD_BYTES,
+					  WRITE_SIZE));
+		ASSERT_TRUE(is_all_there(flow));
+	}
+}
+
+/* A ring that was closed just now may still interrupt a system call. */
+static ssize_t read_again(struct flow *flow, unsigned char *buf)
+{
+	ssize_t n;
+
+	do {
+		n = plain_recv.read(flow, buf);
+	} while (n == -EINTR);
+
+	return n;
+}
+
+static void read_held(struct __test_metadata *_metadata, struct held *held)
+{
+	const struct plain_way way = { .read = read_again };
+	const char *wrong;
+
+	while (held->nr) {
+		struct flow *flow = &held->flows[--held->nr];
+
+		wrong = plain_read_all(flow, &way);
+		EXPECT_EQ(NULL, wrong) TH_LOG("what was held: %s", wrong);
+		flow_close(flow);
+	}
+}
+
+/*
+ * What all of the tests have
+ */
+
+/**
+ * struct scene - who is there
+ * @v: receives, until its ifq ends
+ * @held: other sockets
+ * @mode: how to receive
+ * @available: memory at the beginning, in KiB
+ * @disturbed: the NIC may not be as it was
+ */
+struct scene {
+	struct victim		v;
+	struct held		held;
+	enum receiver_mode	mode;
+	long			available;
+	bool			disturbed;
+};
+
+/* Who has the capability is charged for nothing. */
+static void setup_scene(struct __test_metadata *_metadata, struct scene *s)
+{
+	s->v.conn.fd = -1;
+	s->v.ifq_fd = -1;
+	ASSERT_TRUE(admin_save());
+	limit_memlock(RLIM_INFINITY);
+	ASSERT_EQ(0, proc_drop_capability(CAP_IPC_LOCK));
+	s->available = proc_mem_available_kib();
+	s->disturbed = true;
+}
+
+#define SETUP_SCENE(_s)							\
+	do {								\
+		if (!nic.remote_v4)					\
+			SKIP(return, "REMOTE_V4 is not set: name the peer"); \
+		setup_scene(_metadata, _s);				\
+	} while (0)
+
+static void end_scene(struct scene *s)
+{
+	if (!s->disturbed)
+		return;
+	victim_end(&s->v);
+	admin_restore();
+}
+
+/* Nothing is left to be undone if all went well. */
+static void expect_clean(struct __test_metadata *_metadata, struct scene *s)
+{
+	victim_end(&s->v);
+	expect_uncharged(_metadata);
+	expect_memory(_metadata, s->available);
+	s->disturbed = _metadata->exit_code != KSFT_PASS;
+}
+
+/* Somebody new has the queue. */
+static void use_queue(struct __test_metadata *_metadata,
+		      enum receiver_mode mode)
+{
+	struct ifq_stats stats;
+	struct receiver r;
+
+	ASSERT_TRUE(receiver_open(&r, mode, VICTIM_AREA_SIZE))
+		TH_LOG("%s", r.why);
+	ASSERT_TRUE(receiver_connect(&r, nic.remote_v4, 1, FLOW_BYTES,
+				     WRITE_SIZE))
+		TH_LOG("%s", r.why);
+	ASSERT_TRUE(receiver_run(&r, 0)) TH_LOG("%s", r.why);
+	ASSERT_TRUE(receiver_finish(&r)) TH_LOG("%s", r.why);
+	ASSERT_TRUE(ifq_read_stats(&r.ifq, &stats));
+	EXPECT_LT(FLOW_BYTES / 2, stats.zc_bytes);
+	receiver_close(&r);
+}
+
+/*
+ * One end, one event, in all orders
+ */
+
+/* How an ifq ends */
+enum end {
+	END_CLOSE,
+	END_KILL,
+	END_EXPORT,
+};
+
+/* When, as seen from the event's two steps */
+enum order {
+	BEFORE,
+	BETWEEN,
+	AFTER,
+	DURING,
+	NR_ORDERS,
+};
+
+static const char *const order_names[NR_ORDERS] = {
+	[BEFORE]	= "before",
+	[BETWEEN]	= "between",
+	[AFTER]		= "after",
+	[DURING]	= "during",
+};
+
+FIXTURE(teardown)
+{
+	struct scene s;
+};
+
+FIXTURE_VARIANT(teardown)
+{
+	const struct admin_event *event;
+	unsigned int nr;
+	enum end end;
+};
+
+#define VARIANTS(_nr, _event)						\
+	FIXTURE_VARIANT_ADD(teardown, _event ## _close)			\
+	{								\
+		.event = &admin_ ## _event, .nr = _nr, .end = END_CLOSE, \
+	};								\
+	FIXTURE_VARIANT_ADD(teardown, _event ## _kill)			\
+	{								\
+		.event = &admin_ ## _event, .nr = _nr, .end = END_KILL,	\
+	};								\
+	FIXTURE_VARIANT_ADD(teardown, _event ## _export)		\
+	{								\
+		.event = &admin_ ## _event, .nr = _nr, .end = END_EXPORT, \
+	}
+
+VARIANTS(0, down);
+VARIANTS(1, rings);
+VARIANTS(2, more_queues);
+VARIANTS(3, fewer_queues);
+VARIANTS(4, mtu);
+VARIANTS(5, driver);
+VARIANTS(6, netns);
+
+static bool has_event(const struct admin_event *event)
+{
+	if (event == &admin_more_queues || event == &admin_fewer_queues)
+		return nic.nr_rxqs > 1;
+
+	return true;
+}
+
+FIXTURE_SETUP(teardown)
+{
+	if (!has_event(variant->event))
+		SKIP(return, "needs two receive queues");
+	SETUP_SCENE(&self->s);
+}
+
+FIXTURE_TEARDOWN(teardown)
+{
+	end_scene(&self->s);
+}
+
+static void end(struct __test_metadata *_metadata, struct victim *v,
+		enum end how)
+{
+	switch (how) {
+	case END_CLOSE:
+		ASSERT_TRUE(victim_close_ring(v)) TH_LOG("%s", v->why);
+		break;
+	case END_KILL:
+		victim_kill(v);
+		break;
+	case END_EXPORT:
+		victim_close_export(v);
+		break;
+	}
+}
+
+/* The first step is refused if that is what it is like. */
+static void begin(struct __test_metadata *_metadata,
+		  const struct admin_event *event, bool bound)
+{
+	ASSERT_EQ(!bound || !event->refused, event->begin());
+}
+
+/* In the middle of an event, what does somebody get who wants the queue? */
+static int expected(const struct admin_event *event)
+{
+	if (event->gone)
+		return -ENODEV;
+
+	return event->down ? -ENETDOWN : 0;
+}
+
+static void expect_progress(struct __test_metadata *_metadata,
+			    struct victim *v, enum end how)
+{
+	if (how != END_EXPORT)
+		ASSERT_TRUE(victim_progresses(v)) TH_LOG("%s", v->why);
+}
+
+/* Never returns */
+static void run_event(const struct admin_event *event, int ready)
+{
+	bool ok;
+
+	dup2(ready, STDIN_FILENO);
+	proc_close_files();
+	if (write(STDIN_FILENO, "", 1) != 1)
+		_exit(1);
+	ok = event->begin() || event->refused;
+	proc_sleep_ms(random_below(RACE_MS));
+	_exit(ok && event->end() ? 0 : 1);
+}
+
+static void end_during(struct __test_metadata *_metadata, struct scene *s,
+		       const struct admin_event *event, enum end how)
+{
+	int ready[2], status;
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, pipe(ready));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		run_event(event, ready[1]);
+	close(ready[1]);
+	ASSERT_EQ(1, read(ready[0], &c, 1));
+	close(ready[0]);
+
+	proc_sleep_ms(random_below(RACE_MS));
+	end(_metadata, &s->v, how);
+	/* Whatever the NIC is like now, nobody has the queue. */
+	EXPECT_NE(-EEXIST, try_register(s->mode, SMALL_AREA));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(0, status) TH_LOG("what is done meanwhile has failed");
+}
+
+static void end_in_order(struct __test_metadata *_metadata, struct scene *s,
+			 const struct admin_event *event, enum end how,
+			 enum order order)
+{
+	switch (order) {
+	case BEFORE:
+		end(_metadata, &s->v, how);
+		EXPECT_EQ(0, try_register(s->mode, SMALL_AREA));
+		begin(_metadata, event, false);
+		ASSERT_TRUE(event->end());
+		break;
+	case BETWEEN:
+		begin(_metadata, event, true);
+		end(_metadata, &s->v, how);
+		EXPECT_EQ(expected(event),
+			  try_register(s->mode, SMALL_AREA));
+		ASSERT_TRUE(event->end());
+		break;
+	case AFTER:
+		begin(_metadata, event, true);
+		ASSERT_TRUE(event->end());
+		EXPECT_EQ(event->unbinds ? 0 : -EEXIST,
+			  try_register(s->mode, SMALL_AREA));
+		expect_progress(_metadata, &s->v, how);
+		end(_metadata, &s->v, how);
+		break;
+	default:
+		end_during(_metadata, s, event, how);
+		break;
+	}
+}
+
+static void run_case(struct __test_metadata *_metadata, struct scene *s,
+		     const struct admin_event *event, enum end how,
+		     enum order order)
+{
+	struct victim *v = &s->v;
+
+	ASSERT_TRUE(victim_start(v, s->mode, how == END_EXPORT ?
+				 VICTIM_EXPORTED : VICTIM_RECEIVES, NULL))
+		TH_LOG("%s", v->why);
+	hold(_metadata, &s->held, 1);
+	expect_progress(_metadata, v, how);
+	end_in_order(_metadata, s, event, how, order);
+	use_queue(_metadata, s->mode);
+	read_held(_metadata, &s->held);
+	EXPECT_TRUE(victim_read_on(v, FLOW_BYTES)) TH_LOG("%s", v->why);
+	victim_end(v);
+}
+
+/*
+ * For want of time, half of the cases: all pairs of two are there. Where bytes
+ * are expensive, a quarter.
+ */
+static bool is_chosen(unsigned int variant, enum order order)
+{
+	if (nic.bytes < QUICK_BYTES)
+		return order == variant % NR_ORDERS;
+
+	return order % 2 == variant % 2;
+}
+
+TEST_F_TIMEOUT(teardown, orders, TIMEOUT_S)
+{
+	unsigned int i, rounds = number("ZCRX_ROUNDS", 0);
+	struct scene *s = &self->s;
+
+	for (i = 0; i < NR_ORDERS * (rounds ?: 1) &&
+	     _metadata->exit_code == KSFT_PASS; i++) {
+		enum order order = i % NR_ORDERS;
+
+		if (!rounds && !is_chosen(variant->nr + variant->end, order))
+			continue;
+		s->mode = (i / 2 + i / NR_ORDERS + variant->end) % 2 ?
+			  RECV_CQE32 : RECV_RBUF;
+		run_case(_metadata, s, variant->event, variant->end, order);
+		if (_metadata->exit_code != KSFT_PASS)
+			TH_LOG("it ended %s the event, %s", order_names[order],
+			       s->mode == RECV_RBUF ? "rbuf" : "cqe32");
+	}
+	expect_clean(_metadata, s);
+}
+
+/*
+ * One mode, one end
+ */
+
+FIXTURE(single)
+{
+	struct scene s;
+};
+
+FIXTURE_VARIANT(single)
+{
+	enum receiver_mode mode;
+};
+
+FIXTURE_VARIANT_ADD(single, rbuf) { .mode = RECV_RBUF };
+FIXTURE_VARIANT_ADD(single, cqe32) { .mode = RECV_CQE32 };
+
+FIXTURE_SETUP(single)
+{
+	SETUP_SCENE(&self->s);
+	self->s.mode = variant->mode;
+}
+
+FIXTURE_TEARDOWN(single)
+{
+	end_scene(&self->s);
+}
+
+/* Sockets hold chunks for long, while the ring and even the driver go. */
+TEST_F_TIMEOUT(single, hold_long, TIMEOUT_S)
+{
+	unsigned int ms = number("ZCRX_HOLD_S", 3) * 500;
+	struct scene *s = &self->s;
+
+	ASSERT_TRUE(victim_start(&s->v, s->mode, VICTIM_RECEIVES, NULL))
+		TH_LOG("%s", s->v.why);
+	hold(_metadata, &s->held, MAX_HELD);
+	victim_end(&s->v);
+	use_queue(_metadata, s->mode);
+	proc_sleep_ms(ms);
+
+	/* The area is there, and paid for, since sockets have chunks of it. */
+	EXPECT_EQ(-ENOMEM, try_charge());
+	ASSERT_TRUE(admin_unbind());
+	proc_sleep_ms(ms);
+	ASSERT_TRUE(admin_bind());
+	EXPECT_EQ(-ENOMEM, try_charge());
+	use_queue(_metadata, s->mode);
+
+	read_held(_metadata, &s->held);
+	expect_clean(_metadata, s);
+}
+
+/*
+ * The ifq was made in a network namespace, which goes.
+ */
+
+static void start_inside(struct __test_metadata *_metadata, struct victim *v,
+			 enum receiver_mode mode, enum victim_kind kind)
+{
+	ASSERT_TRUE(admin_netns.begin());
+	ASSERT_TRUE(victim_start(v, mode, kind, admin_enter_namespace))
+		TH_LOG("%s", v->why);
+	admin_leave_namespace();
+	/* A socket would keep the namespace. */
+	close(v->conn.fd);
+	v->conn.fd = -1;
+	EXPECT_EQ(0, nic_ifindex());
+}
+
+/* Who has the queue, in the namespace of a process? */
+static int try_register_at(pid_t pid, enum receiver_mode mode)
+{
+	char path[64];
+	int fd, status;
+	pid_t child;
+
+	child = fork();
+	if (!child) {
+		snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || setns(fd, CLONE_NEWNET))
+			_exit(255);
+		_exit(-try_register(mode, SMALL_AREA));
+	}
+	waitpid(child, &status, 0);
+
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
+}
+
+/* Back in our namespace, the NIC is anybody's. */
+static void expect_back(struct __test_metadata *_metadata, struct scene *s)
+{
+	use_queue(_metadata, s->mode);
+	expect_clean(_metadata, s);
+}
+
+TEST_F_TIMEOUT(single, netns_close, TIMEOUT_S)
+{
+	struct scene *s = &self->s;
+	struct victim *v = &s->v;
+
+	start_inside(_metadata, v, s->mode, VICTIM_RECEIVES);
+	EXPECT_EQ(-EEXIST, try_register_at(v->pid, s->mode));
+	ASSERT_TRUE(victim_close_ring(v)) TH_LOG("%s", v->why);
+	EXPECT_EQ(0, try_register_at(v->pid, s->mode));
+	victim_kill(v);
+	ASSERT_TRUE(admin_netns.end());
+	expect_back(_metadata, s);
+}
+
+TEST_F_TIMEOUT(single, netns_kill, TIMEOUT_S)
+{
+	struct scene *s = &self->s;
+	struct victim *v = &s->v;
+
+	start_inside(_metadata, v, s->mode, VICTIM_RECEIVES);
+	ASSERT_TRUE(victim_progresses(v)) TH_LOG("%s", v->why);
+	victim_kill(v);
+	ASSERT_TRUE(admin_netns.end());
+	expect_back(_metadata, s);
+}
+
+/* The ifq goes on with the queue, wherever the NIC is. */
+TEST_F_TIMEOUT(single, netns_export, TIMEOUT_S)
+{
+	struct scene *s = &self->s;
+	struct victim *v = &s->v;
+
+	start_inside(_metadata, v, s->mode, VICTIM_EXPORTED);
+	victim_kill(v);
+	ASSERT_TRUE(admin_netns.end());
+	EXPECT_EQ(-EEXIST, try_register(s->mode, SMALL_AREA));
+	hold(_metadata, &s->held, 1);
+	victim_close_export(v);
+	EXPECT_EQ(0, try_register(s->mode, SMALL_AREA));
+	read_held(_metadata, &s->held);
+	expect_back(_metadata, s);
+}
+
+ZCRX_TEST_MAIN
