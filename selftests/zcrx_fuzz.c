@@ -791,14 +791,30 @@ FIXTURE_TEARDOWN(calls)
 	       self->nr_cases, nr_stages, nr_nic_stages);
 }
 
+static void stop_racer(void)
+{
+	if (!racer)
+		return;
+	kill(racer, SIGSTOP);
+	waitpid(racer, NULL, WUNTRACED);
+}
+
+static void continue_racer(void)
+{
+	if (racer)
+		kill(racer, SIGCONT);
+}
+
 /* At once after the last close(), without waiting for anything */
 static void check_queue_is_free(struct __test_metadata *_metadata)
 {
+	stop_racer();
 	ASSERT_TRUE(stage_open(true, false));
 	EXPECT_EQ(0, issue_plain(REGISTER_RBUF)) {
 		TH_LOG("the queue can't be registered again");
 	}
 	EXPECT_TRUE(stage_close());
+	continue_racer();
 }
 
 static void end_stage(struct __test_metadata *_metadata,
