@@ -6,6 +6,7 @@
 #include <linux/mm.h>
 #include <linux/sched/user.h>
 #include <linux/string.h>
+#include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
 #include "../io_uring.h"
@@ -32,6 +33,8 @@ static int region_check(const struct io_uring_region_desc *desc, size_t min_size
 		return -EFAULT;
 	if (!PAGE_ALIGNED(desc->user_addr))
 		return -EINVAL;
+	if (!access_ok(u64_to_user_ptr(desc->user_addr), desc->size))
+		return -EFAULT;
 	return 0;
 }
 

@@ -362,7 +362,9 @@ err_put:
  * @ctx: the ring, with uring_lock held
  * @arg: struct io_uring_zcrx_ifq_reg of user space
  *
- * Return: 0 or an error of the interface's description; then nothing stays.
+ * Return: 0 or an error of the interface's description; then nothing stays, but
+ * for areas that a page pool still has since the queue could not be restarted
+ * without them: they stay until the queue or the device is stopped.
  */
 int io_register_zcrx_ifq(struct io_ring_ctx *ctx, void __user *arg)
 {
