@@ -182,11 +182,30 @@ static bool set_queues(unsigned int nr)
 	return nic_ioctl(SIOCETHTOOL, &ifr);
 }
 
+/* In a network namespace that is not ours, /sys does not show the interface. */
+static bool has_carrier(void)
+{
+	bool carrier = true;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/carrier", nic.name);
+	f = fopen(path, "r");
+	if (f) {
+		carrier = fgetc(f) == '1';
+		fclose(f);
+	}
+
+	return carrier;
+}
+
+/* The one is known later that there is no link, the other that there is. */
 static bool has_link(void)
 {
 	struct ifreq ifr = {};
 
-	return nic_ioctl(SIOCGIFFLAGS, &ifr) && ifr.ifr_flags & IFF_RUNNING;
+	return has_carrier() && nic_ioctl(SIOCGIFFLAGS, &ifr) &&
+	       ifr.ifr_flags & IFF_RUNNING;
 }
 
 /* Packets that are sent without a link are lost, and come again late only. */
@@ -335,6 +354,18 @@ const struct admin_event admin_mtu = {
 /*
  * The driver leaves the device, and takes it again.
  */
+
+/**
+ * admin_may_unbind() - whether tests may take the driver from the device
+ *
+ * Return: false if DISRUPTIVE=0 is in the environment.
+ */
+bool admin_may_unbind(void)
+{
+	const char *disruptive = getenv("DISRUPTIVE");
+
+	return !disruptive || strcmp(disruptive, "0");
+}
 
 /**
  * admin_unbind() - take the driver from the device

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -11,6 +12,9 @@
 #include "pattern.h"
 
 #define DEFAULT_CASES	8000
+
+#define DEBUGFS		"/sys/kernel/debug"
+#define DMA_DEBUG	DEBUGFS "/dma-api/driver_filter"
 
 static __u64 seed;
 static __u64 state;
@@ -93,6 +97,27 @@ void fuzz_begin(unsigned long nr)
 {
 	state = pattern_word(seed, nr);
 	to_kernel_log(nr);
+}
+
+/**
+ * fuzz_overlaps() - whether memory may be in several areas at a time
+ * @overlaps: if so, DMA debugging looks away
+ *
+ * Of memory that is mapped twice it finds neither mapping, and warns of a sync
+ * without one (__hash_bucket_find() in kernel/dma/debug.c).
+ */
+void fuzz_overlaps(bool overlaps)
+{
+	FILE *f;
+
+	if (access(DEBUGFS "/bdi", F_OK))
+		mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
+	f = fopen(DMA_DEBUG, "w");
+	if (!f)
+		return;
+	/* It speaks of this driver only, or of all. */
+	fputs(overlaps ? "none\n" : "\n", f);
+	fclose(f);
 }
 
 /**

@@ -768,6 +768,7 @@ FIXTURE_SETUP(calls)
 {
 	TH_LOG("ZCRX_FUZZ_SEED=%llu", fuzz_seed());
 	fuzz_begin(0);
+	fuzz_overlaps(true);
 	ASSERT_TRUE(map_memory());
 	has_nodev = detect_nodev();
 	if (!has_nodev)
@@ -781,6 +782,7 @@ FIXTURE_TEARDOWN(calls)
 {
 	unsigned int i;
 
+	fuzz_overlaps(false);
 	for (i = 0; i < NR_SHAPES; i++)
 		if (fuzz_total(&counts[i]))
 			TH_LOG("%s: %s", shape_names[i],

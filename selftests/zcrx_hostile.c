@@ -655,6 +655,7 @@ FIXTURE_SETUP(hostile)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
 	TH_LOG("ZCRX_FUZZ_SEED=%llu", fuzz_seed());
 	fuzz_begin(0);
+	fuzz_overlaps(variant->scribble);
 	has_events = detect_events();
 	self->report = mmap(NULL, sizeof(*self->report), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -689,6 +690,7 @@ FIXTURE_TEARDOWN(hostile)
 	end(self->pid);
 	end(self->neighbour);
 	nic_steer(nic.rxq);
+	fuzz_overlaps(false);
 }
 
 static bool plain_recv(struct flow *flow, bool check)

@@ -255,10 +255,9 @@ TEST_F_TIMEOUT(ops, vlan, TIMEOUT_S)
  */
 TEST_F_TIMEOUT(ops, unbind, TIMEOUT_S)
 {
-	const char *disruptive = getenv("DISRUPTIVE");
 	struct receiver r;
 
-	if (disruptive && !strcmp(disruptive, "0"))
+	if (!admin_may_unbind())
 		SKIP(return, "DISRUPTIVE=0");
 	ASSERT_TRUE(admin_save());
 	ASSERT_TRUE(admin_unbind());
