@@ -1245,7 +1245,10 @@ TEST_F_TIMEOUT(calls, at_random, fuzz_timeout())
 	run_at_random(_metadata, self, CALLS - RACES);
 }
 
-/* Never returns */
+/*
+ * Never returns. With pauses, or on a slow machine nothing is left that would be
+ * right in any call.
+ */
 static void race(void)
 {
 	__u64 *words = (void *)view_rw;
@@ -1255,6 +1258,8 @@ static void race(void)
 		__u64 *word = &words[rnd_below(4 * PAGE / 8)];
 
 		*word = nasty_u64(*word);
+		if (one_in(256))
+			usleep(rnd_below(20000));
 	}
 }
 
