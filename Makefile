@@ -7,7 +7,8 @@ MAKEFLAGS += --no-print-directory
 TOOLS := memtraffic nic bench iperf3
 VM_FILES := $(addprefix --file ,iperf3 ping build/tools/iperf3/zcrx-iperf3 \
 	build/tools/nic/zcrx-split build/tools/bench/zcrx-bench-recv \
-	build/examples/first build/examples/zcrx-sink)
+	build/examples/first build/examples/zcrx-sink \
+	build/liburing-zcrx/liburing-zcrx.so.0:/usr/local/lib/liburing-zcrx.so.0)
 
 help:				## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -25,7 +26,7 @@ bench: deps-bench kernel kernel-stock tools	## more ways to receive, and the unp
 	@scripts/bench
 
 vm: deps-demo kernel tools examples	## a shell in the VM, with NIC, library and tools
-	@scripts/vm --shell $(VM_FILES)
+	@scripts/vm --shell --peer 'iperf3 -s > /dev/null' $(VM_FILES)
 
 kernel: deps-kernel		## the VM's kernel, with the series: build/kernel/base
 	@scripts/kernel base

@@ -50,12 +50,12 @@ def check_qemu():
         text = subprocess.run([QEMU, '--version'], text=True, check=True,
                               stdout=subprocess.PIPE).stdout
     except FileNotFoundError as err:
-        raise MachineError(f'{QEMU} is not installed: run make deps, or apt install '
-                           'qemu-system-x86') from err
+        raise MachineError(f'{QEMU} is not installed: run make deps-demo, or apt '
+                           'install qemu-system-x86') from err
     version = tuple(map(int, re.search(r'version (\d+)\.(\d+)', text).groups()))
     if version < OLDEST_QEMU:
         raise MachineError('QEMU {}.{} has no igb NIC, which came with 8.1: run make '
-                           'deps, which takes a newer one from backports'
+                           'deps-demo, which takes a newer one from backports'
                            .format(*version))
 
 
