@@ -33,7 +33,8 @@ SPLATS = re.compile(r'BUG: |BUG at |WARNING: |Oops|Kernel panic|general protecti
                     r'INFO: (possible|suspicious|task|rcu|inconsistent|trying)|UBSAN: |'
                     r'possible circular locking|unreferenced object|'
                     r'\d+ new suspected memory leaks|page_pool_release_retry|'
-                    r'refcount_t: |unregister_netdevice: waiting')
+                    r'refcount_t: |unregister_netdevice: waiting|NETDEV WATCHDOG|'
+                    r'DMAR: .*[Ff]ault')
 DEATHS = re.compile(r'Kernel panic - not syncing: .*|Oops: .*')
 
 
