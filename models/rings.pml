@@ -277,6 +277,8 @@ bool chunk_in[N];		/* does a chunk of the copy fallback come with it? */
 /* The kernel, under zcrx_ifq.lock unless it says otherwise */
 
 byte published;
+bit kflags;			/* the kernel's own */
+bool kick_untold;
 bool free = true;		/* the only chunk for the copy fallback */
 bit head;			/* of the refill ring, which has at most that in it */
 bool woken[RECEIVERS];
@@ -300,6 +302,27 @@ end:	do
 	od
 }
 
+/* On the CPU with that store buffer; then comes pause_mb() or consumer_mb() */
+inline set_need_kick(sb)
+{
+	atomic {
+		sb!KFLAGS, 1, RELAXED;
+#ifndef NO_WAKE_FOR_KICK
+		kick_untold = kick_untold || !kflags;
+#endif
+		kflags = 1
+	}
+}
+
+inline clear_need_kick(sb)
+{
+	atomic {
+		sb!KFLAGS, 0, RELAXED;
+		kick_untold = false;
+		kflags = 0
+	}
+}
+
 #ifdef NO_PAUSE_MB
 #define pause_mb()	true
 #else
@@ -311,7 +334,7 @@ inline have_room(ok)
 	atomic {
 		has_room(ok);
 		if
-		:: !ok -> producer_store(KFLAGS, 1)
+		:: !ok -> set_need_kick(producer_sb)
 		:: else
 		fi
 	}
@@ -324,7 +347,7 @@ inline have_room(ok)
 #endif
 #ifdef RECEIVERS_CLEAR_KFLAGS
 			if
-			:: ok -> producer_store(KFLAGS, 0)
+			:: ok -> clear_need_kick(producer_sb)
 			:: else
 			fi
 #endif
@@ -353,7 +376,7 @@ inline have_chunk(ok)
 	copy_prepare(ok);
 	if
 	:: !ok ->
-		producer_store(KFLAGS, 1);
+		set_need_kick(producer_sb);
 		pause_mb();
 #ifndef NO_SECOND_LOOK_FOR_CHUNKS
 		copy_prepare(ok)
@@ -389,11 +412,13 @@ inline recv_piece(ok)
 inline rbuf_publish()
 {
 	if
-	:: prod != published ->
+	:: prod != published || kick_untold ->
 		atomic {
 			store_prod(prod);
 			before = published;
-			published = prod
+			published = prod;
+			kick = kick_untold;
+			kick_untold = false
 		}
 		atomic {
 #ifndef NO_WAKE_MB
@@ -403,11 +428,12 @@ inline rbuf_publish()
 		}
 		atomic {
 			load(CONS, y);
+			x = x && (kick || y == before);
 #ifdef CQE_TO_RING_OF_REQUEST
-			y = (me -> ~before : y);
+			x = x && me == 0;
 #endif
-			cqe = cqe || (x && y == before);
-			before = 0; x = 0; y = 0
+			cqe = cqe || x;
+			before = 0; kick = false; x = 0; y = 0
 		}
 	:: else
 	fi
@@ -417,7 +443,7 @@ inline rbuf_publish()
 proctype receiver(byte me)
 {
 	byte ok, before, x, y;
-	bool retried;
+	bool kick, retried;
 
 	do
 	:: atomic { !mem[LOCK] -> mem[LOCK] = 1; producer_looks() }
@@ -465,13 +491,13 @@ inline resume()
 {
 #ifdef RESUME_CLEARS_LAST
 	wake_receivers();
-	consumer_store(KFLAGS, 0);
+	clear_need_kick(consumer_sb);
 	consumer_mb()
 #else
 	atomic {
 		empty(consumer_sb) && !mem[LOCK] -> mem[LOCK] = 1;
 		refill_take(tail);
-		consumer_store(KFLAGS, 0)
+		clear_need_kick(consumer_sb)
 	}
 	atomic {
 		consumer_mb();
@@ -479,7 +505,7 @@ inline resume()
 		:: wake_receivers()
 #if RECEIVERS > 1
 		:: woken[0] = true;	/* the other's io_uring is busy: -EAGAIN */
-		   consumer_store(KFLAGS, 1)
+		   set_need_kick(consumer_sb)
 #endif
 		fi;
 		consumer_sb!LOCK, 0, ORDERED
@@ -513,11 +539,24 @@ inline refill()
 	consumer_sb!TAIL, tail, ORDERED
 }
 
-/* With everything read, released and given back */
+inline give_back()
+{
+	if
+	:: held -> refill()
+	:: else
+	fi
+}
+
+/*
+ * With everything read and released. Who holds nothing looked at kflags after he
+ * gave it back, and need not again. Who is woken need not know why: he comes here
+ * again.
+ */
 inline wait()
 {
 	if
-	:: (mem[PROD] != cons || ALL_DONE)	/* by polling */
+	:: true ->				/* by polling */
+	   (mem[PROD] != cons || (held && mem[KFLAGS]) || ALL_DONE)
 	:: consumer_store(UFLAGS, 1);
 	   atomic {
 #ifndef NO_WAIT_MB
@@ -527,9 +566,15 @@ inline wait()
 		load_prod(until)
 #endif
 	   }
+#ifndef NO_WAIT_KFLAGS
 	   if
-	   :: until != cons
-	   :: until == cons ->
+	   :: until == cons -> load(KFLAGS, x)
+	   :: else
+	   fi;
+#endif
+	   if
+	   :: until != cons || x
+	   :: until == cons && !x ->
 		if
 		:: cqe -> cqe = false
 		:: ALL_DONE
@@ -538,6 +583,10 @@ inline wait()
 	   if
 	   :: true
 	   :: consumer_store(UFLAGS, 0)
+	   fi;
+	   if
+	   :: x -> x = 0; give_back(); kick()
+	   :: else
 	   fi
 	fi
 }
@@ -571,7 +620,7 @@ active proctype user()
 		}
 		kick()
 	   :: until == cons && held -> refill(); kick()
-	   :: until == cons && !held ->
+	   :: until == cons ->			/* or sleep with it */
 		wait();
 		if
 		:: ALL_DONE -> break
