@@ -330,6 +330,8 @@ static bool receive_rbuf(struct receiver *r)
 
 	while (nr--) {
 		cqe = ifq_rbuf_read(&r->ifq);
+		if (r->release_each)
+			ifq_rbuf_release(&r->ifq);
 		if (cqe.sock != (__u8)cqe.tag)
 			return fail(r, "sock %u is not of tag %u", cqe.sock,
 				    cqe.tag);

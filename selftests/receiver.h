@@ -60,6 +60,8 @@ struct piece {
  * @size_held: room for how many
  * @refill_full: some of them should have been given back, but found no room
  * @hold: give back half of the pieces when there are so many
+ * @release_each: entry of the rbuf ring before its piece may be given back, so
+ *	that whoever is killed leaves none that was
  * @keep: give nothing back, and leave requests alone that have ended
  * @hand_on: has somebody else check a piece once more, and give it back; or NULL
  * @leave_cqes: don't look at the completion ring (rbuf only)
@@ -104,6 +106,7 @@ struct receiver {
 	unsigned int		size_held;
 	bool			refill_full;
 	unsigned int		hold;
+	bool			release_each;
 	bool			keep;
 	bool			(*hand_on)(struct receiver *r,
 					   const struct piece *piece);

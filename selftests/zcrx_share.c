@@ -713,6 +713,7 @@ static void be_importer(enum receiver_mode mode, int fd,
 	if (receiver_import(&r, mode, fd, exported))
 		_exit(1);
 	r.hold = 128;
+	r.release_each = true;
 	if (receiver_connect(&r, nic.remote_v4, 2, FLOW_ENDLESS, WRITE_SIZE))
 		receiver_run(&r, 0);
 	_exit(1);
