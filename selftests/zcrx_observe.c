@@ -286,7 +286,7 @@ TEST_F_TIMEOUT(observe, tracepoints, TIMEOUT_S)
 		{ " zcrx_recv: " }, { " zcrx_copy: " }, { " zcrx_alloc: " },
 		{ " zcrx_refill: " }, { " zcrx_lend: " }, { " zcrx_state: " },
 	};
-	struct ifq_stats stats;
+	struct ifq_stats stats, later;
 
 	if (access(TRACEFS "trace", F_OK))
 		mount("tracefs", TRACEFS, "tracefs", 0, NULL);
@@ -302,6 +302,7 @@ TEST_F_TIMEOUT(observe, tracepoints, TIMEOUT_S)
 	receive(_metadata, &self->r);
 	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
 	ASSERT_TRUE(write_tracefs("events/zcrx/enable", "0"));
+	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &later));
 
 	ASSERT_TRUE(read_trace(traced, ARRAY_SIZE(traced)));
 	EXPECT_EQ(stats.zc_bytes, traced[0].bytes);
@@ -310,8 +311,11 @@ TEST_F_TIMEOUT(observe, tracepoints, TIMEOUT_S)
 	EXPECT_LT(0, traced[1].nr);
 	EXPECT_LT(0, traced[2].nr);
 	EXPECT_LT(0, traced[3].nr);
-	EXPECT_EQ(stats.lent_pages, traced[4].nr);
-	EXPECT_EQ(stats.state_changes, traced[5].nr);
+	/* The NIC may still be asking for memory meanwhile. */
+	EXPECT_LE(stats.lent_pages, traced[4].nr);
+	EXPECT_GE(later.lent_pages, traced[4].nr);
+	EXPECT_LE(stats.state_changes, traced[5].nr);
+	EXPECT_GE(later.state_changes, traced[5].nr);
 	write_tracefs("buffer_size_kb", "1408");
 }
 
