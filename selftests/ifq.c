@@ -11,6 +11,9 @@
 /* Room in front of a ring's entries, whatever the kernel puts there */
 #define RING_HEADER	4096
 
+/* How often to look for an ifq in fdinfo, a millisecond apart */
+#define READ_ATTEMPTS	100
+
 /* Flags from this bit up need a struct io_uring_zcrx_ext_reg. */
 #define FIRST_EXT_FLAG	16
 
@@ -543,6 +546,8 @@ static const struct {
 	size_t		offset;
 } counters[] = {
 #define COUNTER(_name) { #_name "=", offsetof(struct ifq_stats, _name) }
+	COUNTER(rxq),
+	COUNTER(areas),
 	COUNTER(chunks),
 	COUNTER(free),
 	COUNTER(held),
@@ -552,6 +557,7 @@ static const struct {
 	COUNTER(pauses),
 	COUNTER(state_changes),
 	COUNTER(zc_bytes),
+	COUNTER(copies),
 	COUNTER(copied_linear),
 	COUNTER(copied_page),
 	COUNTER(copied_foreign),
@@ -581,35 +587,28 @@ static bool set_counter(struct ifq_stats *stats, const char *word)
 static bool parse_stats(struct ifq_stats *stats, char *line)
 {
 	unsigned int nr = 0;
-	const char *state = NULL;
 	char *word, *save;
 
 	for (word = strtok_r(line, " \n", &save); word;
 	     word = strtok_r(NULL, " \n", &save)) {
 		nr += set_counter(stats, word);
 		if (!strncmp(word, "state=", 6))
-			state = word + 6;
+			snprintf(stats->state, sizeof(stats->state), "%s",
+				 word + 6);
 	}
-	stats->copying = state && !strcmp(state, "copy");
+	stats->copying = !strcmp(stats->state, "copy");
 
-	return state && nr == NR_COUNTERS;
+	return *stats->state && nr == NR_COUNTERS;
 }
 
-/**
- * ifq_read_stats() - read the kernel's counters
- * @ifq: the ifq
- * @stats: filled in
- *
- * Return: whether they were there.
- */
-bool ifq_read_stats(const struct ifq *ifq, struct ifq_stats *stats)
+static bool try_to_read_stats(int fd, __u32 id, struct ifq_stats *stats)
 {
 	char path[64], prefix[32], line[1024];
 	bool found = false;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", ifq->ring->fd);
-	snprintf(prefix, sizeof(prefix), "zcrx-%u:", ifq->id);
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	snprintf(prefix, sizeof(prefix), "zcrx-%u:", id);
 	f = fopen(path, "r");
 	if (!f)
 		return false;
@@ -621,4 +620,39 @@ bool ifq_read_stats(const struct ifq *ifq, struct ifq_stats *stats)
 	fclose(f);
 
 	return found;
+}
+
+/**
+ * ifq_read_stats_of() - read what a file shows of an ifq
+ * @fd: an io_uring, or what ifq_export() returned
+ * @id: what the ifq is called there
+ * @stats: filled in
+ *
+ * An io_uring shows nothing while it is busy, as one with SQPOLL may be.
+ *
+ * Return: whether it was there.
+ */
+bool ifq_read_stats_of(int fd, __u32 id, struct ifq_stats *stats)
+{
+	unsigned int i;
+
+	for (i = 0; i < READ_ATTEMPTS; i++) {
+		if (try_to_read_stats(fd, id, stats))
+			return true;
+		usleep(1000);
+	}
+
+	return false;
+}
+
+/**
+ * ifq_read_stats() - read the kernel's counters
+ * @ifq: the ifq
+ * @stats: filled in
+ *
+ * Return: whether they were there.
+ */
+bool ifq_read_stats(const struct ifq *ifq, struct ifq_stats *stats)
+{
+	return ifq_read_stats_of(ifq->ring->fd, ifq->id, stats);
 }

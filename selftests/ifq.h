@@ -74,9 +74,12 @@ struct ifq {
 	unsigned int			nr_maps;
 };
 
-/* Counters of an ifq, as the ring's fdinfo shows them */
+/* An ifq, as the fdinfo of its ring shows it */
 struct ifq_stats {
+	char			state[16];
 	bool			copying;
+	unsigned long long	rxq;
+	unsigned long long	areas;
 	unsigned long long	chunks;
 	unsigned long long	free;
 	unsigned long long	held;
@@ -86,6 +89,7 @@ struct ifq_stats {
 	unsigned long long	pauses;
 	unsigned long long	state_changes;
 	unsigned long long	zc_bytes;
+	unsigned long long	copies;
 	unsigned long long	copied_linear;
 	unsigned long long	copied_page;
 	unsigned long long	copied_foreign;
@@ -129,5 +133,6 @@ int ifq_export(struct ifq *ifq);
 int ifq_arm_event(struct ifq *ifq, __u32 type);
 int ifq_add_area(struct ifq *ifq, struct io_uring_zcrx_area_reg *area);
 bool ifq_read_stats(const struct ifq *ifq, struct ifq_stats *stats);
+bool ifq_read_stats_of(int fd, __u32 id, struct ifq_stats *stats);
 
 #endif

@@ -150,6 +150,23 @@ bool receiver_open(struct receiver *r, enum receiver_mode mode,
 	return !ret || fail(r, "registration: %s", strerror(-ret));
 }
 
+/* All 32 bits are in use. */
+static __u32 flow_tag(unsigned int flow)
+{
+	return (flow + 1) * 0x9e3779b1U;
+}
+
+/* The flow with a tag, or none of them */
+static unsigned int tagged_flow(const struct receiver *r, __u32 tag)
+{
+	unsigned int i;
+
+	for (i = 0; i < r->nr_flows && flow_tag(i) != tag; i++)
+		;
+
+	return i;
+}
+
 static void arm(struct receiver *r, unsigned int i)
 {
 	struct io_uring_sqe *sqe = uring_sqe(r->requests);
@@ -160,7 +177,7 @@ static void arm(struct receiver *r, unsigned int i)
 	sqe->splice_fd_in = r->requests_id;
 	sqe->user_data = i;
 	if (r->mode != RECV_CQE32)
-		sqe->addr3 = i;
+		sqe->addr3 = flow_tag(i);
 	sqe->ioprio = r->ioprio;
 	if (r->mode != RECV_RBUF_ONESHOT)
 		sqe->ioprio |= IORING_RECV_MULTISHOT;
@@ -319,6 +336,24 @@ static bool receive_piece(struct receiver *r, unsigned int flow, __u64 off,
 	return r->nr_held < r->hold || give_back(r, r->hold / 2);
 }
 
+/* Copied or not, and why */
+static bool count_reason(struct receiver *r, const struct io_uring_rbuf_cqe *cqe)
+{
+	unsigned int reason = cqe->flags >> IORING_RBUF_CQE_REASON_SHIFT;
+	__u8 copied = cqe->flags & ~(reason << IORING_RBUF_CQE_REASON_SHIFT);
+
+	if (copied != (reason ? IORING_RBUF_CQE_F_COPIED : 0) ||
+	    reason >= IORING_ZCRX_COPY_NR)
+		return fail(r, "a piece has flags %#x", cqe->flags);
+	if (!copied)
+		return true;
+	r->copied += cqe->len;
+	r->copied_for[reason] += cqe->len;
+	r->nr_copied++;
+
+	return true;
+}
+
 static bool receive_rbuf(struct receiver *r)
 {
 	__u32 nr = ifq_rbuf_available(&r->ifq);
@@ -333,15 +368,13 @@ static bool receive_rbuf(struct receiver *r)
 		if (r->release_each)
 			ifq_rbuf_release(&r->ifq);
 		if (cqe.sock != (__u8)cqe.tag)
-			return fail(r, "sock %u is not of tag %u", cqe.sock,
+			return fail(r, "sock %#x is not of tag %#x", cqe.sock,
 				    cqe.tag);
-		off = (__u64)cqe.region << IORING_ZCRX_AREA_SHIFT | cqe.off;
-		if (!receive_piece(r, cqe.tag, off, cqe.len))
+		if (!count_reason(r, &cqe))
 			return false;
-		if (cqe.flags & IORING_RBUF_CQE_F_COPIED) {
-			r->copied += cqe.len;
-			r->nr_copied++;
-		}
+		off = (__u64)cqe.region << IORING_ZCRX_AREA_SHIFT | cqe.off;
+		if (!receive_piece(r, tagged_flow(r, cqe.tag), off, cqe.len))
+			return false;
 	}
 	ifq_rbuf_release(&r->ifq);
 
@@ -657,6 +690,55 @@ bool receiver_run_in_place(struct receiver *r, __u64 bytes, __u64 limit)
 bool receiver_finish(struct receiver *r)
 {
 	return give_back(r, 0);
+}
+
+static bool same(struct receiver *r, const char *what, __u64 got, __u64 header,
+		 __u64 fdinfo)
+{
+	return (got == header && got == fdinfo) ||
+	       fail(r, "%s: %llu by completions, %llu in the rbuf header, %llu in fdinfo",
+		    what, got, header, fdinfo);
+}
+
+static bool check_rbuf_counters(struct receiver *r, const struct ifq_stats *s)
+{
+	const struct io_uring_rbuf_hdr *hdr = r->ifq.hdr;
+	const __u64 *copied = hdr->copied_bytes;
+
+	if (hdr->pauses != s->pauses)
+		return fail(r, "%llu pauses in the rbuf header, %llu in fdinfo",
+			    hdr->pauses, s->pauses);
+	if (r->nr_copied != s->copies)
+		return fail(r, "%u pieces were copied, %llu in fdinfo",
+			    r->nr_copied, s->copies);
+
+	return same(r, "in place", r->bytes - r->copied, hdr->zc_bytes,
+		    s->zc_bytes) &&
+	       same(r, "linear", r->copied_for[IORING_ZCRX_COPY_LINEAR],
+		    copied[IORING_ZCRX_COPY_LINEAR], s->copied_linear) &&
+	       same(r, "page", r->copied_for[IORING_ZCRX_COPY_PAGE],
+		    copied[IORING_ZCRX_COPY_PAGE], s->copied_page) &&
+	       same(r, "foreign", r->copied_for[IORING_ZCRX_COPY_FOREIGN],
+		    copied[IORING_ZCRX_COPY_FOREIGN], s->copied_foreign);
+}
+
+/**
+ * receiver_check_counters() - do the kernel's counters say what was received?
+ * @r: whose flows have ended, and whose ifq nobody else used
+ *
+ * Return: whether they do, by reason where completions tell it.
+ */
+bool receiver_check_counters(struct receiver *r)
+{
+	struct ifq_stats s;
+
+	if (!read_stats(r, &s))
+		return false;
+	if (r->bytes != s.zc_bytes + ifq_stats_copied(&s))
+		return fail(r, "%llu bytes received, %llu in place and %llu copied in fdinfo",
+			    r->bytes, s.zc_bytes, ifq_stats_copied(&s));
+
+	return r->mode == RECV_CQE32 || check_rbuf_counters(r, &s);
 }
 
 /**

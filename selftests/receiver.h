@@ -70,6 +70,7 @@ struct piece {
  * @area_bytes: by area
  * @nr_pieces: in so many pieces
  * @copied: of @bytes, what the kernel says it copied (rbuf only)
+ * @copied_for: of @copied, by enum io_uring_zcrx_copy_reason
  * @nr_copied: in so many pieces
  * @nr_chunk_uses: how many chunks the pieces filled, if all is copied
  * @last_off: end of the last piece
@@ -116,6 +117,7 @@ struct receiver {
 	__u64			area_bytes[IFQ_MAX_AREAS];
 	unsigned int		nr_pieces;
 	__u64			copied;
+	__u64			copied_for[IORING_ZCRX_COPY_NR];
 	unsigned int		nr_copied;
 	unsigned int		nr_chunk_uses;
 	__u64			last_off;
@@ -149,6 +151,7 @@ bool receiver_release(struct receiver *r);
 bool receiver_run_to_copy(struct receiver *r, __u64 bytes);
 bool receiver_run_in_place(struct receiver *r, __u64 bytes, __u64 limit);
 bool receiver_finish(struct receiver *r);
+bool receiver_check_counters(struct receiver *r);
 void receiver_disconnect(struct receiver *r);
 void receiver_close_ring(struct receiver *r);
 void receiver_close(struct receiver *r);

@@ -69,6 +69,7 @@ static void finish_flows(struct __test_metadata *_metadata, struct receiver *r)
 {
 	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
 	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
 }
 
 static bool is_copying(struct receiver *r)
@@ -124,7 +125,6 @@ TEST_F_TIMEOUT(dry, small_area, TIMEOUT_S)
 	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
 	EXPECT_LT(0, stats.lent_pages);
 	EXPECT_LT(0, stats.copied_page);
-	EXPECT_EQ(r->bytes, stats.zc_bytes + ifq_stats_copied(&stats));
 }
 
 /* Back in place without being told to, as often as need be */
@@ -237,6 +237,7 @@ TEST_F_TIMEOUT(dry, completions_unread, TIMEOUT_S)
 	EXPECT_GE(64ULL * CHUNK, stats.zc_bytes + ifq_stats_copied(&stats));
 	if (variant->mode == RECV_RBUF) {
 		EXPECT_LT(0, stats.pauses);
+		EXPECT_EQ(r->ifq.hdr->pauses, stats.pauses);
 		EXPECT_TRUE(ifq_needs_kick(&r->ifq));
 	}
 
@@ -441,13 +442,13 @@ TEST_F_TIMEOUT(dry, queues, TIMEOUT_S)
 	for (i = 0; i < nr; i++) {
 		ASSERT_TRUE(receiver_run(&rs[i], 0)) TH_LOG("%s", rs[i].why);
 		ASSERT_TRUE(receiver_finish(&rs[i])) TH_LOG("%s", rs[i].why);
+		ASSERT_TRUE(receiver_check_counters(&rs[i]))
+			TH_LOG("%s", rs[i].why);
 		ASSERT_TRUE(ifq_read_stats(&rs[i].ifq, &stats));
 		TH_LOG("queue %u: %llu bytes in place, %llu of other ifqs, %llu of pages, %llu others",
 		       i, stats.zc_bytes, stats.copied_foreign,
 		       stats.copied_page, stats.copied_linear);
 		EXPECT_LT(0, stats.copied_foreign);
-		EXPECT_EQ(rs[i].bytes,
-			  stats.zc_bytes + ifq_stats_copied(&stats));
 		receiver_close(&rs[i]);
 	}
 }
