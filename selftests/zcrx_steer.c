@@ -158,6 +158,48 @@ TEST_F_TIMEOUT(steer, small_writes, TIMEOUT_S)
 	ASSERT_TRUE(receiver_check_counters(&self->r)) TH_LOG("%s", self->r.why);
 }
 
+/*
+ * Senders that write single bytes and have TCP_NODELAY set: what is copied
+ * shares chunks; in place, each segment has one to itself. Some bytes gather
+ * before the NIC, hence several flows: each begins with segments of one byte.
+ */
+static void receive_single_bytes(struct __test_metadata *_metadata,
+				 struct receiver *r, struct ifq_stats *stats)
+{
+	r->hold = RECEIVER_ENTRIES / 2;
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 4, 16 << 10, 1))
+		TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, stats));
+	TH_LOG("%llu bytes, %llu of them in place, in %u pieces and %u chunks",
+	       r->bytes, stats->zc_bytes, r->nr_pieces, r->nr_chunk_uses);
+}
+
+TEST_F_TIMEOUT(steer, single_bytes, TIMEOUT_S)
+{
+	struct ifq_stats stats;
+
+	receive_single_bytes(_metadata, &self->r, &stats);
+	EXPECT_LT(0, stats.zc_bytes);
+}
+
+TEST_F_TIMEOUT(steer, single_bytes_elsewhere, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	struct ifq_stats stats;
+
+	if (nic.nr_rxqs < 2)
+		SKIP(return, "needs two receive queues");
+	ASSERT_TRUE(nic_steer(other_rxq()));
+	receive_single_bytes(_metadata, r, &stats);
+	EXPECT_EQ(0, stats.zc_bytes);
+	/* The last one is not full. */
+	EXPECT_LE(10ULL * (r->nr_chunk_uses - 1) * CHUNK, 11 * r->bytes);
+	/* With a chunk each, it would take more than twice as many. */
+	EXPECT_LT(2 * r->nr_chunk_uses, r->nr_pieces);
+}
+
 /* The tag is taken out before headers are split, or it is part of them. */
 TEST_F_TIMEOUT(steer, vlan, TIMEOUT_S)
 {
