@@ -90,14 +90,32 @@ void receiver_prepare(struct receiver *r, enum receiver_mode mode,
  */
 int receiver_register(struct receiver *r)
 {
+	struct uring ring;
 	int ret;
 
-	ret = uring_init(&r->ring, r->ring_flags, r->cq_entries);
+	ret = uring_init(&ring, r->ring_flags, r->cq_entries);
 	if (ret)
 		return ret;
-	ret = ifq_register(&r->ifq, &r->ring, &r->args);
+	ret = receiver_register_with(r, &ring);
 	if (ret)
-		uring_exit(&r->ring);
+		uring_exit(&ring);
+
+	return ret;
+}
+
+/**
+ * receiver_register_with() - register the ifq with a ring that is there
+ * @r: prepared
+ * @ring: set up as @r needs it; several receivers may have it, one at a time
+ *
+ * Return: 0, or what the system call returns.
+ */
+int receiver_register_with(struct receiver *r, const struct uring *ring)
+{
+	int ret;
+
+	r->ring = *ring;
+	ret = ifq_register(&r->ifq, &r->ring, &r->args);
 	r->requests_id = r->ifq.id;
 
 	return ret;

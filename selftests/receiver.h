@@ -135,6 +135,7 @@ struct receiver {
 void receiver_prepare(struct receiver *r, enum receiver_mode mode,
 		      size_t area_size);
 int receiver_register(struct receiver *r);
+int receiver_register_with(struct receiver *r, const struct uring *ring);
 int receiver_import(struct receiver *r, enum receiver_mode mode, int fd,
 		    const struct ifq *exported);
 bool receiver_open(struct receiver *r, enum receiver_mode mode,

@@ -41,6 +41,7 @@ FIXTURE_SETUP(rings)
 
 FIXTURE_TEARDOWN(rings)
 {
+	nic_steer(nic.rxq);
 }
 
 static void connect_flows(struct __test_metadata *_metadata,
@@ -87,6 +88,73 @@ TEST_F_TIMEOUT(rings, kernel_memory, TIMEOUT_S)
 	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
 		 self->r.ring.fd, args->refill.mmap_offset + (1 << 16));
 	EXPECT_EQ(MAP_FAILED, p);
+}
+
+/* The memory of one ring of an ifq is where its id says, and nowhere behind. */
+static void check_mmap_offset(struct __test_metadata *_metadata,
+			      const struct ifq *ifq,
+			      const struct io_uring_region_desc *desc,
+			      __u64 offset)
+{
+	offset += (__u64)ifq->id << IORING_OFF_ZCRX_SHIFT;
+	EXPECT_EQ(offset, desc->mmap_offset);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, desc->size + 4096,
+				   PROT_READ | PROT_WRITE, MAP_SHARED,
+				   ifq->ring->fd, offset));
+}
+
+static void add_ifq(struct __test_metadata *_metadata, struct receiver *r,
+		    const struct uring *ring)
+{
+	ifq_args_use_kernel_memory(&r->args);
+	ASSERT_EQ(0, receiver_register_with(r, ring));
+	check_mmap_offset(_metadata, &r->ifq, &r->args.refill,
+			  IORING_MAP_OFF_ZCRX_REGION);
+	if (r->ifq.has_rbuf)
+		check_mmap_offset(_metadata, &r->ifq, &r->args.rbuf,
+				  IORING_MAP_OFF_RBUF_REGION);
+}
+
+/*
+ * One ring has an ifq without a NIC, and one for each of two queues. Each has
+ * rings of its own, and receives what requests with its number ask for.
+ */
+TEST_F_TIMEOUT(rings, several_ifqs, TIMEOUT_S)
+{
+	const unsigned int rxqs[] = { nic.rxq, nic.rxq, nic.rxq ? 0 : 1 };
+	static struct receiver rs[ARRAY_SIZE(rxqs)];
+	struct ifq_stats stats;
+	struct uring ring;
+	unsigned int i;
+
+	if (nic.nr_rxqs < 2)
+		SKIP(return, "needs two receive queues");
+	ASSERT_EQ(0, uring_init(&ring, self->r.ring_flags, RECEIVER_ENTRIES));
+	for (i = 0; i < ARRAY_SIZE(rs); i++) {
+		receiver_prepare(&rs[i], variant->mode, AREA_SIZE);
+		rs[i].args.reg.if_rxq = rxqs[i];
+		if (!i)
+			ifq_args_set_nodev(&rs[i].args);
+		add_ifq(_metadata, &rs[i], &ring);
+		EXPECT_EQ(i, rs[i].ifq.id);
+	}
+
+	for (i = 0; i < ARRAY_SIZE(rs); i++) {
+		ASSERT_TRUE(nic_steer(rxqs[i]));
+		ASSERT_TRUE(receiver_connect(&rs[i], nic.remote_v4, 1,
+					     self->bytes, WRITE_SIZE))
+			TH_LOG("%s", rs[i].why);
+		ASSERT_TRUE(receiver_run(&rs[i], 0)) TH_LOG("%s", rs[i].why);
+		ASSERT_TRUE(receiver_finish(&rs[i])) TH_LOG("%s", rs[i].why);
+	}
+
+	for (i = 0; i < ARRAY_SIZE(rs); i++) {
+		ASSERT_TRUE(receiver_check_counters(&rs[i]))
+			TH_LOG("%s", rs[i].why);
+		ASSERT_TRUE(ifq_read_stats(&rs[i].ifq, &stats));
+		EXPECT_EQ(!i, !stats.zc_bytes);
+		EXPECT_EQ(!i, !!stats.copied_foreign);
+	}
 }
 
 TEST_F_TIMEOUT(rings, several_areas, TIMEOUT_S)
