@@ -598,6 +598,37 @@ static __u64 now_ms(void)
 }
 
 /**
+ * receiver_poll() - receive until the end of all flows, and never sleep
+ * @r: with connections (rbuf only); what wakes must not have been asked for
+ *
+ * Once requests are submitted there is no system call, unless the kernel wants
+ * to be kicked.
+ *
+ * Return: whether all is right.
+ */
+bool receiver_poll(struct receiver *r)
+{
+	__u64 bytes = 0, end = 0;
+	int ret;
+
+	ret = uring_enter(&r->ring, 0, 0);
+	if (ret)
+		return fail(r, "io_uring_enter: %s", strerror(-ret));
+	while (r->nr_eof < r->nr_flows) {
+		if (!end || r->bytes > bytes) {
+			bytes = r->bytes;
+			end = now_ms() + STALL_MS;
+		}
+		if (now_ms() >= end)
+			return fail_stalled(r);
+		if (!receive(r))
+			return false;
+	}
+
+	return true;
+}
+
+/**
  * receiver_keep() - take what comes and give nothing back
  * @r: with connections
  * @ms: for so long, and then until receiver_release()

@@ -147,6 +147,7 @@ bool receiver_connect_with(struct receiver *r, const char *host,
 			   const char *headers);
 void receiver_add_flow(struct receiver *r, const struct flow *flow);
 bool receiver_run(struct receiver *r, __u64 bytes);
+bool receiver_poll(struct receiver *r);
 bool receiver_keep(struct receiver *r, unsigned int ms);
 bool receiver_release(struct receiver *r);
 bool receiver_run_to_copy(struct receiver *r, __u64 bytes);

@@ -114,13 +114,16 @@ int uring_enter(struct uring *ring, unsigned int wait_nr, int timeout_ms)
 	struct io_uring_getevents_arg arg = {
 		.ts = (unsigned long)&ts,
 	};
+	unsigned int flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
 	unsigned int nr = ring->to_submit;
 	int ret;
 
+	/* Instead of looking at IORING_SQ_NEED_WAKEUP, which takes a barrier */
+	if (ring->flags & IORING_SETUP_SQPOLL)
+		flags |= IORING_ENTER_SQ_WAKEUP;
 	__atomic_store_n(ring->sq_tail, *ring->sq_tail + nr, __ATOMIC_RELEASE);
 	ring->to_submit = 0;
-	ret = syscall(__NR_io_uring_enter, ring->fd, nr, wait_nr,
-		      IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg,
+	ret = syscall(__NR_io_uring_enter, ring->fd, nr, wait_nr, flags, &arg,
 		      sizeof(arg));
 	if (ret >= 0 || !uring_cq_empty(ring))
 		return 0;

@@ -21,6 +21,7 @@ FIXTURE_VARIANT(recv)
 	bool			v6;
 	enum receiver_mode	mode;
 	unsigned int		nr_flows;
+	__u32			ring_flags;
 };
 
 #define RECV_VARIANT(_name, _v6, _mode, _nr_flows)			\
@@ -40,17 +41,35 @@ RECV_VARIANT(v6_rbuf_8, true, RECV_RBUF, 8);
 RECV_VARIANT(v6_cqe32_1, true, RECV_CQE32, 1);
 RECV_VARIANT(v6_cqe32_8, true, RECV_CQE32, 8);
 
+/* An rbuf ring in an io_uring of another kind, and a small flow */
+#define RING_VARIANT(_name, _ring_flags)				\
+	FIXTURE_VARIANT_ADD(recv, _name)				\
+	{								\
+		.mode = RECV_RBUF, .nr_flows = 1,			\
+		.ring_flags = _ring_flags,				\
+	}
+
+RING_VARIANT(sqpoll, IORING_SETUP_SQPOLL);
+RING_VARIANT(coop_taskrun, IORING_SETUP_COOP_TASKRUN);
+RING_VARIANT(defer_taskrun, IORING_SETUP_SINGLE_ISSUER |
+	     IORING_SETUP_DEFER_TASKRUN);
+RING_VARIANT(big_cqes, IORING_SETUP_CQE32);
+
 FIXTURE_SETUP(recv)
 {
 	const char *host = variant->v6 ? nic.remote_v6 : nic.remote_v4;
+	__u64 bytes = nic.bytes / variant->nr_flows;
 
 	if (!host)
 		SKIP(return, "%s is not set: name the peer",
 		     variant->v6 ? "REMOTE_V6" : "REMOTE_V4");
-	ASSERT_TRUE(receiver_open(&self->r, variant->mode, AREA_SIZE))
-		TH_LOG("%s", self->r.why);
-	ASSERT_TRUE(receiver_connect(&self->r, host, variant->nr_flows,
-				     nic.bytes / variant->nr_flows,
+	receiver_prepare(&self->r, variant->mode, AREA_SIZE);
+	if (variant->ring_flags) {
+		self->r.ring_flags = variant->ring_flags;
+		bytes /= 8;
+	}
+	ASSERT_EQ(0, receiver_register(&self->r));
+	ASSERT_TRUE(receiver_connect(&self->r, host, variant->nr_flows, bytes,
 				     WRITE_SIZE))
 		TH_LOG("%s", self->r.why);
 }

@@ -247,6 +247,48 @@ TEST_F_TIMEOUT(rings, async, TIMEOUT_S)
 	receive_all(_metadata, self, 2);
 }
 
+/*
+ * Who polls the rbuf ring needs neither completions nor system calls: only the
+ * end of the request is posted. All fits into area and ring, so that nothing
+ * pauses, however slow we are.
+ */
+static void poll_rbuf(struct __test_metadata *_metadata, __u32 ring_flags)
+{
+	static struct receiver r;
+
+	receiver_prepare(&r, RECV_RBUF, 2 * AREA_SIZE);
+	r.ring_flags = ring_flags;
+	r.hold = 64;
+	ASSERT_EQ(0, receiver_register(&r));
+	ASSERT_TRUE(receiver_connect(&r, nic.remote_v4, 1, 2 << 20, WRITE_SIZE))
+		TH_LOG("%s", r.why);
+	ASSERT_TRUE(receiver_poll(&r)) TH_LOG("%s", r.why);
+	EXPECT_EQ(0, r.ifq.hdr->uflags);
+	EXPECT_EQ(0, r.nr_kicks);
+	EXPECT_EQ(1, *r.ring.cq_tail);
+	ASSERT_TRUE(receiver_check_counters(&r)) TH_LOG("%s", r.why);
+	receiver_close(&r);
+
+	/* And who wants to be woken is. */
+	receiver_prepare(&r, RECV_RBUF, 2 * AREA_SIZE);
+	r.ring_flags = ring_flags;
+	ASSERT_EQ(0, receiver_register(&r));
+	ASSERT_TRUE(receiver_connect(&r, nic.remote_v4, 1, 2 << 20, WRITE_SIZE))
+		TH_LOG("%s", r.why);
+	ASSERT_TRUE(receiver_run(&r, 0)) TH_LOG("%s", r.why);
+	EXPECT_LT(1, *r.ring.cq_tail);
+	receiver_close(&r);
+}
+
+TEST_F_TIMEOUT(rings, polls, TIMEOUT_S)
+{
+	if (variant->mode != RECV_RBUF)
+		SKIP(return, "for the rbuf ring");
+	/* The SQPOLL thread receives, or whoever interrupts us. */
+	poll_rbuf(_metadata, IORING_SETUP_SQPOLL);
+	poll_rbuf(_metadata, 0);
+}
+
 /* Waits for one completion; returns its result. */
 static int wait_cqe(struct uring *ring, __u64 user_data)
 {
