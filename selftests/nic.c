@@ -164,6 +164,43 @@ __u64 nic_drops(void)
 }
 
 /**
+ * nic_read_counter() - a counter of TCP or IP
+ * @path: of /proc/net/snmp and the like
+ * @group: what its lines begin with
+ * @name: which one
+ *
+ * Return: the counter, or -1.
+ */
+long long nic_read_counter(const char *path, const char *group,
+			   const char *name)
+{
+	char names[4096], values[4096], *n, *v, *n_pos, *v_pos;
+	long long value = -1;
+	FILE *f;
+
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	/* Two lines a group: names and values, with the group's before them */
+	while (fgets(names, sizeof(names), f) &&
+	       fgets(values, sizeof(values), f)) {
+		n = strtok_r(names, " \n", &n_pos);
+		v = strtok_r(values, " \n", &v_pos);
+		if (!n || strcmp(n, group))
+			continue;
+		while (n && v && strcmp(n, name)) {
+			n = strtok_r(NULL, " \n", &n_pos);
+			v = strtok_r(NULL, " \n", &v_pos);
+		}
+		if (n && v)
+			value = atoll(v);
+	}
+	fclose(f);
+
+	return value;
+}
+
+/**
  * nic_ifindex() - index of the interface, which may come anew
  *
  * Return: the index, or 0.

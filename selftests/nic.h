@@ -43,6 +43,8 @@ bool nic_set_split(const char *setting);
 bool nic_steer(unsigned int rxq);
 void nic_set_rx_ring(unsigned int size);
 __u64 nic_drops(void);
+long long nic_read_counter(const char *path, const char *group,
+			   const char *name);
 unsigned int nic_mtu(void);
 const char *nic_add_vlan(void);
 void nic_del_vlan(void);

@@ -17,36 +17,6 @@
 #define NR_FLOWS	4
 #define TIMEOUT_S	1800
 
-/* A counter of the kernel, or -1 */
-static long long read_counter(const char *path, const char *group,
-			      const char *name)
-{
-	char names[4096], values[4096], *n, *v, *n_pos, *v_pos;
-	long long value = -1;
-	FILE *f;
-
-	f = fopen(path, "r");
-	if (!f)
-		return -1;
-	/* Two lines a group: names and values, with the group's before them */
-	while (fgets(names, sizeof(names), f) &&
-	       fgets(values, sizeof(values), f)) {
-		n = strtok_r(names, " \n", &n_pos);
-		v = strtok_r(values, " \n", &v_pos);
-		if (!n || strcmp(n, group))
-			continue;
-		while (n && v && strcmp(n, name)) {
-			n = strtok_r(NULL, " \n", &n_pos);
-			v = strtok_r(NULL, " \n", &v_pos);
-		}
-		if (n && v)
-			value = atoll(v);
-	}
-	fclose(f);
-
-	return value;
-}
-
 /*
  * The network
  */
@@ -109,8 +79,8 @@ NETWORK_VARIANTS(corrupt);
 
 static long long count(const struct impairment *impairment)
 {
-	return read_counter(impairment->path, impairment->group,
-			    impairment->counter);
+	return nic_read_counter(impairment->path, impairment->group,
+				impairment->counter);
 }
 
 FIXTURE_SETUP(network)
