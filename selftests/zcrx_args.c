@@ -20,6 +20,8 @@
 #define AREA_SIZE	(1 << 20)
 #define ENTRIES		1024
 #define PAGE		4096
+#define HUGE_PAGE	(2 << 20)
+#define GIB		(1ULL << 30)
 #define AREA_DMABUF	1
 
 /* In both modes */
@@ -65,6 +67,7 @@ static const struct refusal refusals[] = {
 	REFUSED_OR(areas[0].len, 0, -EINVAL, -EFAULT),
 	REFUSED(areas[0].len, PAGE - 1, -EINVAL),
 	REFUSED(areas[0].len, PAGE + 1, -EINVAL),
+	REFUSED(areas[0].len, 64 * GIB + PAGE, -EINVAL),
 	REFUSED(areas[0].rq_area_token, 1, -EINVAL),
 	REFUSED(areas[0].flags, AREA_DMABUF, -EINVAL),
 	REFUSED(areas[0].flags, 1U << 31, -EINVAL),
@@ -82,6 +85,8 @@ static const struct refusal refusals_cqe32[] = {
 	REFUSED(reg.flags, 1U << 15, -EINVAL),
 	REFUSED(reg.flags, 1U << 31, -EINVAL),
 	REFUSED(reg.ext_ptr, NOWHERE, -EINVAL),
+	/* Not too long, but not mapped */
+	REFUSED(areas[0].len, 4 * GIB + PAGE, -EFAULT),
 };
 
 static const struct refusal refusals_rbuf[] = {
@@ -104,6 +109,9 @@ static const struct refusal refusals_rbuf[] = {
 	REFUSED(ext.__resv0, 1, -EINVAL),
 	REFUSED(ext.rbuf_region_ptr, 0, -EFAULT),
 	REFUSED(ext.rbuf_region_ptr, NOWHERE, -EFAULT),
+	REFUSED(ext.rbuf_offsets.hdr, 1, -EINVAL),
+	REFUSED(ext.rbuf_offsets.cqes, 1, -EINVAL),
+	REFUSED(ext.rbuf_offsets.__resv, 1, -EINVAL),
 	REFUSED(ext.__resv[0], 1, -EINVAL),
 	REFUSED(ext.__resv[2], 1, -EINVAL),
 
@@ -118,6 +126,10 @@ static const struct refusal refusals_rbuf[] = {
 	REFUSED(rbuf.id, 1, -EINVAL),
 	REFUSED(rbuf.mmap_offset, PAGE, -EINVAL),
 	REFUSED(rbuf.__resv[0], 1, -EINVAL),
+
+	/* Offsets have 32 bits. */
+	REFUSED(areas[0].len, 4 * GIB + PAGE, -EINVAL),
+	REFUSED(areas[0].len, 4 * GIB, -EFAULT),
 };
 
 FIXTURE(args)
@@ -302,6 +314,29 @@ TEST_F(args, chunks_not_contiguous)
 	EXPECT_EQ(-ERANGE, ifq_register(&self->ifq, &self->ring, &self->args));
 	EXPECT_EQ(0, proc_pinned_kib());
 	close(fd);
+}
+
+/* Contiguous memory is not enough: the driver must take such buffers, too. */
+TEST_F(args, chunks_too_large_for_driver)
+{
+	void *area;
+
+	if (!nic_run("echo 1 > /proc/sys/vm/nr_hugepages"))
+		SKIP(return, "no huge pages: CONFIG_HUGETLBFS?");
+	area = mmap(NULL, HUGE_PAGE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	if (area == MAP_FAILED)
+		SKIP(return, "can't get a huge page: %s", strerror(errno));
+	ifq_args_set_area(&self->args, 0, area, HUGE_PAGE);
+	self->args.reg.rx_buf_len = 64 << 10;
+	EXPECT_EQ(-EOPNOTSUPP, ifq_register(&self->ifq, &self->ring,
+					    &self->args));
+	EXPECT_EQ(0, proc_pinned_kib());
+
+	/* Nothing else is wrong with it. */
+	self->args.reg.rx_buf_len = 0;
+	EXPECT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	nic_run("echo 0 > /proc/sys/vm/nr_hugepages");
 }
 
 TEST_F(args, other_device)
