@@ -19,6 +19,7 @@
 #define WRITE_SIZE	(64 << 10)
 #define BYTES		(4 << 20)
 #define TIMEOUT_S	120
+#define POOL_MS		10000
 #define TRACEFS		"/sys/kernel/tracing/"
 
 /* Of <linux/netdev.h>, which distributions have without them */
@@ -198,6 +199,7 @@ static bool write_tracefs(const char *name, const char *text)
 /* What was traced: how often, and how many bytes where there are bytes */
 struct traced {
 	const char		*event;
+	const char		*reason;
 	unsigned int		nr;
 	unsigned long long	bytes;
 };
@@ -212,7 +214,9 @@ static bool read_trace(struct traced *traced, unsigned int nr)
 		return false;
 	while (fgets(line, sizeof(line), f)) {
 		for (i = 0; i < nr; i++) {
-			if (!strstr(line, traced[i].event))
+			if (!strstr(line, traced[i].event) ||
+			    (traced[i].reason &&
+			     !strstr(line, traced[i].reason)))
 				continue;
 			traced[i].nr++;
 			p = strstr(line, " len=");
@@ -258,13 +262,34 @@ static void receive(struct __test_metadata *_metadata, struct receiver *r)
 	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
 }
 
-/* A queue and its page pool are marked from registration to close. */
+/* Until none of the interface's page pools has our memory; how long, in ms */
+static unsigned int wait_for_no_pool(struct __test_metadata *_metadata)
+{
+	struct dump dump;
+	unsigned int ms;
+
+	for (ms = 0; ms < POOL_MS; ms += 100) {
+		ASSERT_EQ(0, dump_pools(&dump));
+		if (!dump.nr)
+			break;
+		proc_sleep_ms(100);
+	}
+	EXPECT_EQ(0, dump.nr);
+
+	return ms;
+}
+
+/*
+ * A queue and its page pool are marked from registration to close. The pool may
+ * last a little longer, until all memory is back.
+ */
 TEST_F_TIMEOUT(observe, netlink, TIMEOUT_S)
 {
 	struct dump dump;
 
 	ASSERT_EQ(0, dump_queues(&dump));
 	EXPECT_EQ(0, dump.nr);
+	wait_for_no_pool(_metadata);
 
 	ASSERT_EQ(0, receiver_register(&self->r));
 	ASSERT_EQ(0, dump_queues(&dump));
@@ -272,10 +297,13 @@ TEST_F_TIMEOUT(observe, netlink, TIMEOUT_S)
 	EXPECT_EQ(nic.rxq, dump.rxq);
 	ASSERT_EQ(0, dump_pools(&dump));
 	EXPECT_EQ(1, dump.nr);
+	receive(_metadata, &self->r);
 
 	uring_exit(&self->r.ring);
 	ASSERT_EQ(0, dump_queues(&dump));
 	EXPECT_EQ(0, dump.nr);
+	TH_LOG("the page pool was gone after %u ms",
+	       wait_for_no_pool(_metadata));
 	ASSERT_EQ(0, uring_init(&self->r.ring, 0, 64));
 }
 
@@ -285,8 +313,12 @@ TEST_F_TIMEOUT(observe, tracepoints, TIMEOUT_S)
 	struct traced traced[] = {
 		{ " zcrx_recv: " }, { " zcrx_copy: " }, { " zcrx_alloc: " },
 		{ " zcrx_refill: " }, { " zcrx_lend: " }, { " zcrx_state: " },
+		{ " zcrx_copy: ", "reason=linear\n" },
+		{ " zcrx_copy: ", "reason=page\n" },
+		{ " zcrx_copy: ", "reason=foreign\n" },
 	};
-	struct ifq_stats stats, later;
+	static struct receiver nodev;
+	struct ifq_stats stats, others, later;
 
 	if (access(TRACEFS "trace", F_OK))
 		mount("tracefs", TRACEFS, "tracefs", 0, NULL);
@@ -300,13 +332,27 @@ TEST_F_TIMEOUT(observe, tracepoints, TIMEOUT_S)
 	self->r.hold = 16;
 	EXPECT_EQ(0, receiver_register(&self->r));
 	receive(_metadata, &self->r);
+	/* And another ifq, for which its chunks are foreign */
+	receiver_prepare(&nodev, variant->mode, AREA_SIZE);
+	ifq_args_set_nodev(&nodev.args);
+	EXPECT_EQ(0, receiver_register(&nodev));
+	receive(_metadata, &nodev);
 	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
+	ASSERT_TRUE(ifq_read_stats(&nodev.ifq, &others));
+	receiver_close(&nodev);
 	ASSERT_TRUE(write_tracefs("events/zcrx/enable", "0"));
 	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &later));
 
 	ASSERT_TRUE(read_trace(traced, ARRAY_SIZE(traced)));
 	EXPECT_EQ(stats.zc_bytes, traced[0].bytes);
-	EXPECT_EQ(ifq_stats_copied(&stats), traced[1].bytes);
+	EXPECT_EQ(ifq_stats_copied(&stats) + ifq_stats_copied(&others),
+		  traced[1].bytes);
+	EXPECT_EQ(stats.copies + others.copies, traced[1].nr);
+	EXPECT_EQ(stats.copied_linear + others.copied_linear, traced[6].bytes);
+	EXPECT_EQ(stats.copied_page + others.copied_page, traced[7].bytes);
+	EXPECT_EQ(others.copied_foreign, traced[8].bytes);
+	TH_LOG("%llu bytes linear, %llu page, %llu foreign", traced[6].bytes,
+	       traced[7].bytes, traced[8].bytes);
 	EXPECT_LT(0, traced[0].nr);
 	EXPECT_LT(0, traced[1].nr);
 	EXPECT_LT(0, traced[2].nr);
@@ -322,19 +368,85 @@ TEST_F_TIMEOUT(observe, tracepoints, TIMEOUT_S)
 /* Whoever may look at the process sees the counters, without being root. */
 TEST_F_TIMEOUT(observe, fdinfo, TIMEOUT_S)
 {
+	struct receiver *r = &self->r;
 	struct ifq_stats stats;
+	unsigned int areas = 1;
 
-	ASSERT_EQ(0, receiver_register(&self->r));
-	receive(_metadata, &self->r);
-	ASSERT_EQ(0, ifq_flush(&self->r.ifq));
+	if (variant->mode == RECV_RBUF)
+		ifq_args_set_area(&r->args, areas++, ifq_mmap(AREA_SIZE),
+				  AREA_SIZE);
+	ASSERT_EQ(0, receiver_register(r));
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_STREQ("on", stats.state);
+	EXPECT_EQ(nic.rxq, stats.rxq);
+	EXPECT_EQ(areas, stats.areas);
+	EXPECT_EQ(areas * (AREA_SIZE / 4096), stats.chunks);
+	EXPECT_EQ(0, stats.copies);
+
+	receive(_metadata, r);
+	ASSERT_EQ(0, ifq_flush(&r->ifq));
 	ASSERT_EQ(0, proc_become_nobody());
 	/* Changing user makes /proc/self root's. */
 	ASSERT_EQ(0, prctl(PR_SET_DUMPABLE, 1));
-	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
-	EXPECT_EQ(AREA_SIZE / 4096, stats.chunks);
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_EQ(areas, stats.areas);
 	EXPECT_EQ(0, stats.held);
-	EXPECT_EQ(self->r.bytes, stats.zc_bytes + ifq_stats_copied(&stats));
+	EXPECT_EQ(!ifq_stats_copied(&stats), !stats.copies);
 	EXPECT_EQ(0, stats.invalid_refills);
+}
+
+static void expect_same(struct __test_metadata *_metadata,
+			const struct ifq_stats *a, const struct ifq_stats *b)
+{
+	EXPECT_STREQ(a->state, b->state);
+	EXPECT_EQ(a->rxq, b->rxq);
+	EXPECT_EQ(a->areas, b->areas);
+	EXPECT_EQ(a->chunks, b->chunks);
+	EXPECT_EQ(a->held, b->held);
+	EXPECT_EQ(a->zc_bytes, b->zc_bytes);
+	EXPECT_EQ(a->copies, b->copies);
+	EXPECT_EQ(ifq_stats_copied(a), ifq_stats_copied(b));
+}
+
+/*
+ * The file of an ifq that was exported has the line, too, and has it still when
+ * the ring is no more. For the file it has no number, whatever the ring has.
+ */
+TEST_F_TIMEOUT(observe, fdinfo_of_export, TIMEOUT_S)
+{
+	static struct receiver nodev;
+	struct receiver *r = &self->r;
+	struct ifq_stats stats, exported;
+	int fd;
+
+	receiver_prepare(&nodev, variant->mode, AREA_SIZE);
+	ifq_args_set_nodev(&nodev.args);
+	ASSERT_EQ(0, receiver_register(&nodev));
+	ASSERT_EQ(0, receiver_register_with(r, &nodev.ring));
+	EXPECT_EQ(1, r->ifq.id);
+	receive(_metadata, r);
+	ASSERT_EQ(0, ifq_flush(&r->ifq));
+
+	fd = ifq_export(&r->ifq);
+	ASSERT_LE(0, fd);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	ASSERT_TRUE(ifq_read_stats_of(fd, 0, &exported));
+	expect_same(_metadata, &stats, &exported);
+	EXPECT_EQ(nic.rxq, exported.rxq);
+	EXPECT_EQ(r->bytes, exported.zc_bytes + ifq_stats_copied(&exported));
+
+	ASSERT_TRUE(ifq_read_stats(&nodev.ifq, &stats));
+	EXPECT_STREQ("nodev", stats.state);
+	EXPECT_EQ(1, stats.areas);
+	EXPECT_EQ(0, stats.zc_bytes + stats.copies);
+
+	stats = exported;
+	uring_exit(&r->ring);
+	ASSERT_TRUE(ifq_read_stats_of(fd, 0, &exported));
+	expect_same(_metadata, &stats, &exported);
+	close(fd);
+	ASSERT_EQ(0, uring_init(&r->ring, 0, 64));
 }
 
 ZCRX_TEST_MAIN
