@@ -355,7 +355,8 @@ static bool receive_piece(struct receiver *r, unsigned int flow, __u64 off,
 }
 
 /* Copied or not, and why */
-static bool count_reason(struct receiver *r, const struct io_uring_rbuf_cqe *cqe)
+static bool count_reason(struct receiver *r,
+			 const struct io_uring_rbuf_cqe *cqe)
 {
 	unsigned int reason = cqe->flags >> IORING_RBUF_CQE_REASON_SHIFT;
 	__u8 copied = cqe->flags & ~(reason << IORING_RBUF_CQE_REASON_SHIFT);

@@ -59,6 +59,13 @@ FIXTURE_TEARDOWN(steer)
 	nic_steer(nic.rxq);
 }
 
+/* A socket whose buffer is full copies what waits in it to linear memory. */
+static long long packets_collapsed(void)
+{
+	return nic_read_counter("/proc/net/netstat", "TcpExt:",
+				"TCPRcvCollapsed");
+}
+
 /*
  * At most 1 % is copied. The kernel's counters say so, and so does a kprobe:
  * every byte that a CPU puts into an area goes through COPY_FUNCTION, a
@@ -68,6 +75,7 @@ FIXTURE_TEARDOWN(steer)
  */
 TEST_F_TIMEOUT(steer, in_place, TIMEOUT_S)
 {
+	const long long collapsed = packets_collapsed();
 	struct ifq_stats stats;
 	__u64 copied;
 	long hits;
@@ -92,9 +100,9 @@ TEST_F_TIMEOUT(steer, in_place, TIMEOUT_S)
 	EXPECT_LE(copied * 100, self->r.bytes);
 	ASSERT_LE(0, hits);
 	EXPECT_LE(hits * CHUNK * 100ULL, self->r.bytes);
-	TH_LOG("%llu bytes in place; copied: %llu linear, %llu from pages, in %ld calls; %llu pages lent",
+	TH_LOG("%llu bytes in place; copied: %llu linear, %llu from pages, in %ld calls; %llu pages lent; %lld packets collapsed",
 	       stats.zc_bytes, stats.copied_linear, stats.copied_page, hits,
-	       stats.lent_pages);
+	       stats.lent_pages, packets_collapsed() - collapsed);
 }
 
 /* Our flow in an ordinary queue: copied, and right. */
