@@ -72,15 +72,68 @@ const struct plain_way plain_readv = { .read = readv_read };
 
 static unsigned int nr_stamps;
 
-static bool recvmsg_open(struct flow *flow)
+static bool ask_for_stamps(int fd)
 {
 	int stamps = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+
+	return !setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps,
+			   sizeof(stamps));
+}
+
+/* A datagram from the socket to itself: did it get a stamp? */
+static bool echo_has_stamp(int fd)
+{
+	char control[256];
+	struct msghdr msg = {
+		.msg_control	= control,
+		.msg_controllen	= sizeof(control),
+	};
+
+	return !send(fd, NULL, 0, 0) && !recvmsg(fd, &msg, 0) &&
+	       msg.msg_controllen;
+}
+
+/*
+ * The kernel begins to stamp packets a while after the first socket asked for it,
+ * and may have received a whole flow by then. Returns a socket that has it go on,
+ * or -1.
+ */
+static int start_stamps(void)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	socklen_t len = sizeof(addr);
+	unsigned int tries;
+	int fd;
+
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	plain_set_timeout(fd);
+	if (!bind(fd, (struct sockaddr *)&addr, len) &&
+	    !getsockname(fd, (struct sockaddr *)&addr, &len) &&
+	    !connect(fd, (struct sockaddr *)&addr, len) && ask_for_stamps(fd)) {
+		for (tries = 0; tries < PLAIN_STALL_S * 100; tries++) {
+			if (echo_has_stamp(fd))
+				return fd;
+			usleep(10000);
+		}
+	}
+	close(fd);
+
+	return -1;
+}
+
+static bool recvmsg_open(struct flow *flow)
+{
+	static int stamped = -1;
 	int on = 1;
 
 	nr_stamps = 0;
+	if (stamped < 0)
+		stamped = start_stamps();
 
-	return !setsockopt(flow->fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps,
-			   sizeof(stamps)) &&
+	return stamped >= 0 && ask_for_stamps(flow->fd) &&
 	       !setsockopt(flow->fd, IPPROTO_TCP, TCP_INQ, &on, sizeof(on));
 }
 
