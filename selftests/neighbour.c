@@ -18,6 +18,9 @@
 #define WRITE_SIZE	(64 << 10)
 #define NR_FLOWS	4
 
+/* Who only reads leaves the processor to the test as well. */
+#define PAUSE_MS	20
+
 static void give_up(const char *why)
 {
 	ksft_print_msg("neighbour: %s\n", why);
@@ -48,6 +51,50 @@ bool neighbour_receive(struct flow *flow, bool check)
 
 	return !n && (check ? flow_complete(flow) :
 		      flow->got == flow->bytes + PATTERN_DIGEST_SIZE);
+}
+
+/* Names the queue by which a flow comes; 0 if the kernel doesn't say. */
+static unsigned int queue_of(const struct flow *flow)
+{
+	unsigned int id = 0;
+	socklen_t len = sizeof(id);
+
+	getsockopt(flow->fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &len);
+
+	return id;
+}
+
+static int connect_flow(struct flow *flow)
+{
+	return flow_connect(flow, nic.remote_v4, NEIGHBOUR_FLOW_BYTES,
+			    WRITE_SIZE);
+}
+
+/* Has the other queue: nobody else's memory comes there. Never returns */
+static void receive_plain(struct neighbour_report *report, unsigned int avoid)
+{
+	struct receiver r;
+	struct flow flow;
+	bool check;
+	int ret;
+
+	nic.rxq--;
+	if (!receiver_open(&r, RECV_RBUF, AREA_SIZE))
+		give_up(r.why);
+	for (;;) {
+		ret = connect_flow(&flow);
+		if (ret)
+			give_up(strerror(-ret));
+		check = queue_of(&flow) != avoid;
+		if (!neighbour_receive(&flow, check))
+			give_up(errno ? strerror(errno) : "wrong bytes");
+		if (check)
+			report->nr_right++;
+		else
+			report->nr_unchecked++;
+		flow_close(&flow);
+		proc_sleep_ms(PAUSE_MS);
+	}
 }
 
 /* Never returns */
@@ -90,25 +137,6 @@ static bool start(struct neighbour *n)
 	return n->pid >= 0;
 }
 
-/**
- * neighbour_start_receiver() - start one with an ifq on the queue before
- * @n: filled in
- *
- * Half of its flows come by the queue under test, in chunks that are not its
- * own. Afterwards, nic_steer() is to be called.
- *
- * Return: whether it was started.
- */
-bool neighbour_start_receiver(struct neighbour *n)
-{
-	if (!start(n))
-		return false;
-	if (!n->pid)
-		receive_by_ifq(n->report);
-
-	return true;
-}
-
 static bool is_alive(const struct neighbour *n)
 {
 	return !waitpid(n->pid, NULL, WNOHANG);
@@ -132,6 +160,52 @@ bool neighbour_gets_on(const struct neighbour *n)
 	}
 
 	return false;
+}
+
+/**
+ * neighbour_start_plain() - start one that receives as any program does
+ * @n: filled in
+ *
+ * Half of its flows come by the queue under test, where any memory may be that
+ * the test has named: only the others' bytes are looked at. Before, all flows
+ * have to come there; afterwards, nic_steer() is to be called.
+ *
+ * Return: whether it was started, and receives.
+ */
+bool neighbour_start_plain(struct neighbour *n)
+{
+	unsigned int queue;
+	struct flow flow;
+
+	if (connect_flow(&flow))
+		return false;
+	queue = queue_of(&flow);
+	flow_close(&flow);
+	if (!queue || !start(n))
+		return false;
+	if (!n->pid)
+		receive_plain(n->report, queue);
+
+	return neighbour_gets_on(n);
+}
+
+/**
+ * neighbour_start_receiver() - start one with an ifq on the queue before
+ * @n: filled in
+ *
+ * Half of its flows come by the queue under test, in chunks that are not its
+ * own. Afterwards, nic_steer() is to be called.
+ *
+ * Return: whether it was started.
+ */
+bool neighbour_start_receiver(struct neighbour *n)
+{
+	if (!start(n))
+		return false;
+	if (!n->pid)
+		receive_by_ifq(n->report);
+
+	return true;
 }
 
 /**

@@ -18,10 +18,12 @@
 
 /*
  * What it tells, in memory that we share: how many flows it received and found
- * right, and how many bytes lay in chunks of another ifq.
+ * right, how many came by the queue under test and were not looked at, and how
+ * many bytes lay in chunks of another ifq.
  */
 struct neighbour_report {
 	volatile unsigned long		nr_right;
+	volatile unsigned long		nr_unchecked;
 	volatile unsigned long long	foreign_bytes;
 };
 
@@ -35,6 +37,7 @@ struct neighbour {
 	struct neighbour_report	*report;
 };
 
+bool neighbour_start_plain(struct neighbour *n);
 bool neighbour_start_receiver(struct neighbour *n);
 bool neighbour_gets_on(const struct neighbour *n);
 bool neighbour_end(struct neighbour *n);

@@ -654,10 +654,10 @@ FIXTURE_TEARDOWN(hostile)
 	fuzz_overlaps(false);
 }
 
-/* Of 8 cases at random, zcrx_fuzz does seven. */
+/* Of the cases at random, zcrx_fuzz does half. */
 static unsigned long nr_rounds(void)
 {
-	return fuzz_cases() / 8 / NR_VARIANTS + 1;
+	return fuzz_cases() / 2 / NR_VARIANTS + 1;
 }
 
 static void log_report(struct __test_metadata *_metadata,
