@@ -94,7 +94,7 @@ TEST_F_TIMEOUT(rings, several_areas, TIMEOUT_S)
 	struct ifq_args *args = &self->r.args;
 
 	if (variant->mode == RECV_CQE32)
-		SKIP(return, "several areas need ZCRX_REG_RBUF");
+		SKIP(return, "for ZCRX_REG_RBUF: several areas");
 	ifq_args_set_area(args, 1, ifq_mmap(4096), 4096);
 	ifq_args_set_area(args, 2, ifq_mmap(AREA_SIZE), AREA_SIZE);
 	ifq_args_set_area(args, 3, ifq_mmap(12288), 12288);

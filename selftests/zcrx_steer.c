@@ -74,7 +74,7 @@ TEST_F_TIMEOUT(steer, in_place, TIMEOUT_S)
 	long hits;
 
 	if (nic_mtu() < 9000)
-		SKIP(return, "promised for an MTU of 9000");
+		SKIP(return, "for an MTU of 9000: that is promised");
 	if (!probe_start(COPY_FUNCTION)) {
 		probe_stop();
 		SKIP(return, "can't count calls of " COPY_FUNCTION ": no CONFIG_KPROBE_EVENTS?");
