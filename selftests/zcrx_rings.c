@@ -270,6 +270,7 @@ TEST_F_TIMEOUT(rings, close_in_flight, TIMEOUT_S)
 
 	for (i = 0; i < 10; i++) {
 		receiver_prepare(r, variant->mode, AREA_SIZE);
+		r->sqe_flags = i % 3 == 2 ? IOSQE_ASYNC : 0;
 		ASSERT_EQ(0, receiver_register(r)) TH_LOG("round %u", i);
 		ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 2, FLOW_ENDLESS,
 					     WRITE_SIZE)) TH_LOG("%s", r->why);
