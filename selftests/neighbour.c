@@ -16,6 +16,7 @@
 
 #define AREA_SIZE	(4 << 20)
 #define WRITE_SIZE	(64 << 10)
+#define FLOW_BYTES	(128 << 10)
 #define NR_FLOWS	4
 
 /* Who only reads leaves the processor to the test as well. */
@@ -66,8 +67,7 @@ static unsigned int queue_of(const struct flow *flow)
 
 static int connect_flow(struct flow *flow)
 {
-	return flow_connect(flow, nic.remote_v4, NEIGHBOUR_FLOW_BYTES,
-			    WRITE_SIZE);
+	return flow_connect(flow, nic.remote_v4, FLOW_BYTES, WRITE_SIZE);
 }
 
 /* Has the other queue: nobody else's memory comes there. Never returns */
@@ -106,8 +106,8 @@ static void receive_by_ifq(struct neighbour_report *report)
 	nic.rxq--;
 	for (;;) {
 		if (!receiver_open(&r, RECV_RBUF, AREA_SIZE) ||
-		    !receiver_connect(&r, nic.remote_v4, NR_FLOWS,
-				      NEIGHBOUR_FLOW_BYTES, WRITE_SIZE) ||
+		    !receiver_connect(&r, nic.remote_v4, NR_FLOWS, FLOW_BYTES,
+				      WRITE_SIZE) ||
 		    !receiver_run(&r, 0) || !receiver_finish(&r))
 			give_up(r.why);
 		if (ifq_read_stats(&r.ifq, &stats))

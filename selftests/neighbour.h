@@ -14,8 +14,6 @@
 /* Nothing for so long is a failure. */
 #define NEIGHBOUR_STALL_S	60
 
-#define NEIGHBOUR_FLOW_BYTES	(128 << 10)
-
 /*
  * What it tells, in memory that we share: how many flows it received and found
  * right, how many came by the queue under test and were not looked at, and how
