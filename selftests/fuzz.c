@@ -41,7 +41,7 @@ unsigned long fuzz_cases(void)
  */
 int fuzz_timeout(void)
 {
-	return 300 + fuzz_cases() / 100;
+	return 300 + fuzz_cases() / 20;
 }
 
 /**

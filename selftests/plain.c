@@ -276,8 +276,9 @@ static struct {
 	unsigned char	*map;
 	unsigned int	len;
 	__u64		off;
-	__u64		bytes;
 } mapped;
+
+static __u64 mapped_bytes;
 
 static bool zerocopy_open(struct flow *flow)
 {
@@ -324,7 +325,7 @@ static ssize_t zerocopy_read(struct flow *flow, unsigned char *buf)
 
 	mapped.len = zc.length;
 	mapped.off = flow->got;
-	mapped.bytes += zc.length;
+	mapped_bytes += zc.length;
 	memcpy(buf, mapped.map, zc.length);
 	memcpy(buf + zc.length, copy, zc.copybuf_len);
 	n = zc.length + zc.copybuf_len;
@@ -339,9 +340,6 @@ static bool zerocopy_close(struct flow *flow)
 {
 	bool right = mapping_is_right(flow);
 
-	if (mapped.bytes)
-		ksft_print_msg("%llu bytes came as mapped pages\n",
-			       mapped.bytes);
 	munmap(mapped.map, MAP_SIZE);
 
 	return right;
@@ -352,6 +350,16 @@ const struct plain_way plain_zerocopy = {
 	.read	= zerocopy_read,
 	.close	= zerocopy_close,
 };
+
+/**
+ * plain_mapped_bytes() - how much has come as mapped pages?
+ *
+ * Return: in bytes, of all flows.
+ */
+__u64 plain_mapped_bytes(void)
+{
+	return mapped_bytes;
+}
 
 /*
  * io_uring, the ordinary kind

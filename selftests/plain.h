@@ -39,6 +39,7 @@ extern const struct plain_way plain_waitall;
 extern const struct plain_way plain_zerocopy;
 extern const struct plain_way plain_io_uring;
 
+__u64 plain_mapped_bytes(void);
 void plain_set_timeout(int fd);
 const char *plain_read_all(struct flow *flow, const struct plain_way *way);
 const char *plain_receive(const struct plain_way *way, const char *host,

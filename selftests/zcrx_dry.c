@@ -219,7 +219,7 @@ TEST_F_TIMEOUT(dry, manual_resume, TIMEOUT_S)
 	__u64 zc_bytes;
 
 	if (variant->mode == RECV_RBUF)
-		SKIP(return, "a request that pauses has to be told itself");
+		SKIP(return, "for requests that end: one that pauses has to be told itself");
 	r->rcvbuf = SMALL_BUFFER;
 	r->hold = 64;
 	ifq_args_add_flags(&r->args, ZCRX_REG_MANUAL_RESUME);

@@ -17,6 +17,7 @@
 #include "kselftest_harness.h"
 #include "fuzz.h"
 #include "ifq.h"
+#include "neighbour.h"
 #include "nic.h"
 #include "proc.h"
 #include "uring.h"
@@ -39,8 +40,8 @@
 /* One of so many stages is about the NIC, the others do without. */
 #define NIC_STAGE	16
 
-/* Of the cases at random, zcrx_hostile does some, and those in a race others. */
-#define CALLS	(fuzz_cases() - fuzz_cases() / 8)
+/* Of the cases at random, zcrx_hostile does half; others are in a race. */
+#define CALLS	(fuzz_cases() / 2)
 #define RACES	(CALLS / 4)
 
 enum shape {
@@ -760,8 +761,9 @@ static bool detect_nodev(void)
 
 FIXTURE(calls)
 {
-	unsigned long	nr_cases;
-	int		nr_fds;
+	unsigned long		nr_cases;
+	int			nr_fds;
+	struct neighbour	neighbour;
 };
 
 FIXTURE_SETUP(calls)
@@ -769,6 +771,8 @@ FIXTURE_SETUP(calls)
 	TH_LOG("ZCRX_FUZZ_SEED=%llu", fuzz_seed());
 	fuzz_begin(0);
 	fuzz_overlaps(true);
+	if (nic.rxq && nic.remote_v4)
+		ASSERT_TRUE(neighbour_start_plain(&self->neighbour));
 	ASSERT_TRUE(map_memory());
 	has_nodev = detect_nodev();
 	if (!has_nodev)
@@ -778,11 +782,26 @@ FIXTURE_SETUP(calls)
 	ASSERT_TRUE(unpinned_soon());
 }
 
+/* Whatever was tried, others' flows went on all the time. */
+static void check_neighbour(struct __test_metadata *_metadata,
+			    struct neighbour *n)
+{
+	const struct neighbour_report *report = n->report;
+
+	EXPECT_TRUE(neighbour_gets_on(n));
+	EXPECT_TRUE(neighbour_end(n));
+	TH_LOG("%lu flows of a neighbour were right, and %lu by the queue under test complete",
+	       report->nr_right, report->nr_unchecked);
+	nic_steer(nic.rxq);
+}
+
 FIXTURE_TEARDOWN(calls)
 {
 	unsigned int i;
 
 	fuzz_overlaps(false);
+	if (self->neighbour.pid)
+		check_neighbour(_metadata, &self->neighbour);
 	for (i = 0; i < NR_SHAPES; i++)
 		if (fuzz_total(&counts[i]))
 			TH_LOG("%s: %s", shape_names[i],

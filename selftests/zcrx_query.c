@@ -148,7 +148,7 @@ TEST_F(query, register_opcodes)
 	unsigned int op;
 
 	if (!variant->has_ring)
-		SKIP(return, "needs a ring");
+		SKIP(return, "for a ring");
 	ask_one(_metadata, self, q, IO_URING_QUERY_OPCODES);
 	for (op = q->opcode.nr_register_opcodes; op < 64; op++)
 		EXPECT_EQ(-EINVAL, uring_register(&self->ring, op, NULL, 0));

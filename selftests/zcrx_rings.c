@@ -162,7 +162,7 @@ TEST_F_TIMEOUT(rings, several_areas, TIMEOUT_S)
 	struct ifq_args *args = &self->r.args;
 
 	if (variant->mode == RECV_CQE32)
-		SKIP(return, "several areas need ZCRX_REG_RBUF");
+		SKIP(return, "for ZCRX_REG_RBUF: several areas");
 	ifq_args_set_area(args, 1, ifq_mmap(4096), 4096);
 	ifq_args_set_area(args, 2, ifq_mmap(AREA_SIZE), AREA_SIZE);
 	ifq_args_set_area(args, 3, ifq_mmap(12288), 12288);
@@ -380,6 +380,7 @@ TEST_F_TIMEOUT(rings, close_in_flight, TIMEOUT_S)
 
 	for (i = 0; i < 10; i++) {
 		receiver_prepare(r, variant->mode, AREA_SIZE);
+		r->sqe_flags = i % 3 == 2 ? IOSQE_ASYNC : 0;
 		ASSERT_EQ(0, receiver_register(r)) TH_LOG("round %u", i);
 		ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 2, FLOW_ENDLESS,
 					     WRITE_SIZE)) TH_LOG("%s", r->why);

@@ -232,7 +232,7 @@ TEST_F(share, import_of_several_areas)
 	struct ifq ifq;
 
 	if (variant->mode == RECV_CQE32)
-		SKIP(return, "several areas need ZCRX_REG_RBUF");
+		SKIP(return, "for ZCRX_REG_RBUF: several areas");
 	ifq_args_set_area(&self->r.args, 1, ifq_mmap(PAGE), PAGE);
 	ifq_args_set_area(&self->r.args, 2, ifq_mmap(PAGE), PAGE);
 	register_and_export(_metadata, self);

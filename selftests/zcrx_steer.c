@@ -8,6 +8,7 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
@@ -81,7 +82,7 @@ TEST_F_TIMEOUT(steer, in_place, TIMEOUT_S)
 	long hits;
 
 	if (nic_mtu() < 9000)
-		SKIP(return, "promised for an MTU of 9000");
+		SKIP(return, "for an MTU of 9000: that is promised");
 	if (!probe_start(COPY_FUNCTION)) {
 		probe_stop();
 		SKIP(return, "can't count calls of " COPY_FUNCTION ": no CONFIG_KPROBE_EVENTS?");
@@ -326,56 +327,144 @@ TEST_F_TIMEOUT(steer, plain_splice, TIMEOUT_S)
 
 /*
  * A packet socket (tcpdump) sees whole frames: the payload of each one is
- * somewhere in our stream, at the place that its sequence number says.
+ * somewhere in a stream, at the place that its sequence number says, and
+ * together they are all of it.
  */
-TEST_F_TIMEOUT(steer, capture, TIMEOUT_S)
+
+#define CAPTURED	(1 << 20)
+
+/**
+ * struct capture - a packet socket, and what it saw of a flow
+ * @fd: the socket
+ * @port: ours
+ * @first: sequence number of the stream's first byte; 0 if not known yet
+ * @frames: so many had payload
+ * @seen: which bytes of the stream
+ */
+struct capture {
+	int		fd;
+	unsigned short	port;
+	__u32		first;
+	unsigned int	frames;
+	bool		seen[CAPTURED + PATTERN_DIGEST_SIZE];
+};
+
+/* It has room for everything, however much memory each frame takes. */
+static bool capture_open(struct capture *c)
 {
-	static unsigned char frame[1 << 17];
 	struct sockaddr_ll ll = {
 		.sll_family	= AF_PACKET,
 		.sll_protocol	= htons(ETH_P_IP),
 		.sll_ifindex	= nic_ifindex(),
 	};
 	struct timeval second = { .tv_sec = 1 };
-	unsigned int frames = 0, ihl, doff, len;
-	__u32 seq, first = 0;
-	ssize_t n;
-	int fd;
+	int size = 32 * CAPTURED;
 
-	fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_IP));
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, bind(fd, (struct sockaddr *)&ll, sizeof(ll)));
-	ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second,
-				sizeof(second)));
-	ASSERT_TRUE(receiver_connect(&self->r, nic.remote_v4, 1, 1 << 20,
+	memset(c, 0, sizeof(*c));
+	c->fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_IP));
+
+	return c->fd >= 0 &&
+	       !setsockopt(c->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size,
+			   sizeof(size)) &&
+	       !setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &second,
+			   sizeof(second)) &&
+	       !bind(c->fd, (struct sockaddr *)&ll, sizeof(ll));
+}
+
+static unsigned short local_port(const struct flow *flow)
+{
+	struct sockaddr_in addr = {};
+	socklen_t len = sizeof(addr);
+
+	getsockname(flow->fd, (struct sockaddr *)&addr, &len);
+
+	return ntohs(addr.sin_port);
+}
+
+/* Looks at an IP packet; returns whether it is right, if it is of this flow. */
+static bool capture_packet(struct capture *c, const struct flow *flow,
+			   const unsigned char *ip)
+{
+	unsigned int ihl = (ip[0] & 15) * 4, doff, len;
+	const unsigned char *tcp = ip + ihl;
+	__u32 seq, off;
+
+	if (ip[9] != IPPROTO_TCP || (tcp[2] << 8 | tcp[3]) != c->port)
+		return true;
+	doff = (tcp[12] >> 4) * 4;
+	len = (ip[2] << 8 | ip[3]) - ihl - doff;
+	seq = (__u32)tcp[4] << 24 | tcp[5] << 16 | tcp[6] << 8 | tcp[7];
+	if (tcp[13] & TH_SYN)
+		c->first = seq + 1;
+	if (!len || !c->first)
+		return true;
+	c->frames++;
+	off = seq - c->first;
+	if (off + len > sizeof(c->seen))
+		return false;
+	memset(c->seen + off, true, len);
+
+	return flow_check(flow, tcp + doff, len, off);
+}
+
+/* Returns whether all that was captured up to now is right. */
+static bool capture_check(struct capture *c, const struct flow *flow)
+{
+	static unsigned char frame[1 << 17];
+	struct sockaddr_ll ll;
+	socklen_t len;
+	ssize_t n;
+
+	c->port = local_port(flow);
+	do {
+		len = sizeof(ll);
+		n = recvfrom(c->fd, frame, sizeof(frame), 0,
+			     (struct sockaddr *)&ll, &len);
+		if (n < ETH_HLEN + 40 || ll.sll_pkttype != PACKET_HOST)
+			continue;
+		if (!capture_packet(c, flow, frame + ETH_HLEN))
+			return false;
+	} while (n > 0);
+	close(c->fd);
+
+	return true;
+}
+
+static void expect_captured(struct __test_metadata *_metadata,
+			    struct capture *c, const struct flow *flow)
+{
+	unsigned int i, nr = 0;
+
+	EXPECT_TRUE(capture_check(c, flow))
+		TH_LOG("frame %u: wrong bytes", c->frames);
+	for (i = 0; i < sizeof(c->seen); i++)
+		nr += c->seen[i];
+	EXPECT_EQ(sizeof(c->seen), nr)
+		TH_LOG("%u bytes in %u frames", nr, c->frames);
+}
+
+TEST_F_TIMEOUT(steer, capture, TIMEOUT_S)
+{
+	static struct capture capture;
+
+	ASSERT_TRUE(capture_open(&capture));
+	ASSERT_TRUE(receiver_connect(&self->r, nic.remote_v4, 1, CAPTURED,
 				     WRITE_SIZE)) TH_LOG("%s", self->r.why);
 	ASSERT_TRUE(receiver_run(&self->r, 0)) TH_LOG("%s", self->r.why);
+	expect_captured(_metadata, &capture, &self->r.flows[0]);
+}
 
-	while ((n = recvfrom(fd, frame, sizeof(frame), 0,
-			     (struct sockaddr *)&ll,
-			     &(socklen_t){ sizeof(ll) })) > 0) {
-		unsigned char *ip = frame + ETH_HLEN, *tcp;
+/* Of somebody else's flow in our queue, too */
+TEST_F_TIMEOUT(steer, capture_plain, TIMEOUT_S)
+{
+	static struct capture capture;
+	struct flow flow;
 
-		if (ll.sll_pkttype != PACKET_HOST || n < ETH_HLEN + 40 ||
-		    ip[9] != IPPROTO_TCP)
-			continue;
-		ihl = (ip[0] & 15) * 4;
-		tcp = ip + ihl;
-		doff = (tcp[12] >> 4) * 4;
-		len = (ip[2] << 8 | ip[3]) - ihl - doff;
-		seq = (__u32)tcp[4] << 24 | tcp[5] << 16 | tcp[6] << 8 | tcp[7];
-		if (tcp[13] & 2)
-			first = seq + 1;
-		if (!len || !first)
-			continue;
-		frames++;
-		ASSERT_TRUE(flow_check(&self->r.flows[0], tcp + doff, len,
-				       seq - first))
-			TH_LOG("frame %u: wrong bytes at %u", frames,
-			       seq - first);
-	}
-	EXPECT_LT(0, frames);
-	close(fd);
+	ASSERT_TRUE(capture_open(&capture));
+	ASSERT_EQ(0, flow_connect(&flow, nic.remote_v4, CAPTURED, WRITE_SIZE));
+	EXPECT_TRUE(plain_recv(&flow, 0));
+	expect_captured(_metadata, &capture, &flow);
+	flow_close(&flow);
 }
 
 ZCRX_TEST_MAIN
