@@ -2,12 +2,16 @@
 /*
  * Zero-copy receive as the headers of the mainline kernel declare it, for a
  * program that knows nothing else: written down once more, and not taken from
- * the header of the kernel under test, so that a change there is seen.
+ * the header of the kernel under test, so that a change there is seen. In a kernel
+ * tree <linux/io_uring.h> would include that one: to be included before it.
  */
 #ifndef ZCRX_SELFTEST_MAINLINE_H
 #define ZCRX_SELFTEST_MAINLINE_H
 
 #include <linux/types.h>
+
+/* As if the kernel's own header had been included */
+#define _LINUX_IO_URING_ZCRX_H
 
 #define IORING_ZCRX_AREA_SHIFT		48
 #define IORING_ZCRX_AREA_MASK		(~0ULL << IORING_ZCRX_AREA_SHIFT)
