@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <liburing-zcrx.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,6 +58,15 @@ static int setup_rbuf(const struct bench_nic *nic)
 	return setup(nic, 0, RING_ENTRIES);
 }
 
+/* A counter in the ifq's line of fdinfo, whatever else is there */
+static bool find_counter(const char *line, const char *key,
+			 unsigned long long *value)
+{
+	const char *at = strstr(line, key);
+
+	return at && sscanf(at + strlen(key), "%llu", value) == 1;
+}
+
 /* The kernel's counters of the ifq, in both forms of completions. */
 static int read_counters(struct bench_count *count)
 {
@@ -70,10 +80,10 @@ static int read_counters(struct bench_count *count)
 	if (!file)
 		return -errno;
 	while (fgets(line, sizeof(line), file)) {
-		const char *at = strstr(line, "zc_bytes=");
-
-		if (at && sscanf(at, "zc_bytes=%llu copied_linear=%llu copied_page=%llu copied_foreign=%llu",
-				 &zc, &linear, &page, &foreign) == 4) {
+		if (find_counter(line, " zc_bytes=", &zc) &&
+		    find_counter(line, " copied_linear=", &linear) &&
+		    find_counter(line, " copied_page=", &page) &&
+		    find_counter(line, " copied_foreign=", &foreign)) {
 			count->zc_bytes = zc;
 			count->copied_bytes = linear + page + foreign;
 			ret = 0;
