@@ -209,6 +209,18 @@ TEST_F_TIMEOUT(steer, single_bytes_elsewhere, TIMEOUT_S)
 	EXPECT_LT(2 * r->nr_chunk_uses, r->nr_pieces);
 }
 
+#define NO_VLAN	"VLAN_ID, VLAN_LOCAL_V4 and VLAN_REMOTE_V4 don't name the peer in a VLAN"
+
+static void receive_in_vlan(struct __test_metadata *_metadata,
+			    struct receiver *r, const char *remote)
+{
+	EXPECT_TRUE(receiver_connect(r, remote, 1, 4 << 20, WRITE_SIZE))
+		TH_LOG("%s", r->why);
+	EXPECT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	EXPECT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+	nic_del_vlan();
+}
+
 /* The tag is taken out before headers are split, or it is part of them. */
 TEST_F_TIMEOUT(steer, vlan, TIMEOUT_S)
 {
@@ -216,13 +228,56 @@ TEST_F_TIMEOUT(steer, vlan, TIMEOUT_S)
 	struct ifq_stats stats;
 
 	if (!remote)
-		SKIP(return, "VLAN_ID, VLAN_LOCAL_V4 and VLAN_REMOTE_V4 don't name the peer in a VLAN");
-	EXPECT_TRUE(receiver_connect(&self->r, remote, 1, 4 << 20, WRITE_SIZE))
-		TH_LOG("%s", self->r.why);
-	EXPECT_TRUE(receiver_run(&self->r, 0)) TH_LOG("%s", self->r.why);
-	nic_del_vlan();
+		SKIP(return, NO_VLAN);
+	receive_in_vlan(_metadata, &self->r, remote);
 	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
 	EXPECT_LT(0, stats.zc_bytes);
+}
+
+/* It is part of them. */
+TEST_F_TIMEOUT(steer, vlan_unstripped, TIMEOUT_S)
+{
+	const char *remote = nic_add_vlan();
+	struct ifq_stats stats;
+
+	if (!remote)
+		SKIP(return, NO_VLAN);
+	EXPECT_TRUE(nic_run("ethtool -K %s rxvlan off", nic.name));
+	receive_in_vlan(_metadata, &self->r, remote);
+	EXPECT_TRUE(nic_run("ethtool -K %s rxvlan on", nic.name));
+	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
+	TH_LOG("%llu bytes in place, %llu copied", stats.zc_bytes,
+	       ifq_stats_copied(&stats));
+}
+
+static long long packets_reassembled(void)
+{
+	return nic_read_counter("/proc/net/snmp", "Ip:", "ReasmOKs");
+}
+
+/*
+ * Our flow comes in fragments of IP, which the NIC does not split: of all but
+ * small segments nothing stays in place.
+ */
+TEST_F_TIMEOUT(steer, fragments, TIMEOUT_S)
+{
+	const char *remote = getenv("FRAGMENT_REMOTE_V4");
+	long long reassembled = packets_reassembled();
+	struct receiver *r = &self->r;
+	struct ifq_stats stats;
+
+	if (!remote || !*remote)
+		SKIP(return, "FRAGMENT_REMOTE_V4 does not name the peer");
+	ASSERT_TRUE(receiver_connect(r, remote, 1, 4 << 20, WRITE_SIZE))
+		TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	reassembled = packets_reassembled() - reassembled;
+	EXPECT_LT((long long)r->bytes / 2 / nic_mtu(), reassembled);
+	EXPECT_LT(stats.zc_bytes * 10, r->bytes);
+	TH_LOG("%llu bytes in place, %llu copied; %lld packets in fragments",
+	       stats.zc_bytes, ifq_stats_copied(&stats), reassembled);
 }
 
 /* Our flow in the queue of another ifq: its chunks are not ours, copied. */
