@@ -81,14 +81,14 @@ static bool hand_over(int sock, enum victim_kind kind)
 	report->flow = receiver.flows[0];
 	report->bytes = receiver.bytes;
 	report->window = MAX_UNSEEN;
-	if (kind == VICTIM_EXPORTED)
+	if (kind != VICTIM_RECEIVES)
 		fds[nr++] = ifq_export(&receiver.ifq);
 	ok = !proc_send_fds(sock, fds, nr);
 	close(sock);
-	if (kind == VICTIM_EXPORTED) {
+	if (kind != VICTIM_RECEIVES)
 		close(fds[1]);
+	if (kind == VICTIM_EXPORTED)
 		close_ring();
-	}
 
 	return ok;
 }
@@ -106,14 +106,14 @@ static void receive(enum receiver_mode mode, enum victim_kind kind,
 	    receiver_connect(r, nic.remote_v4, 1, FLOW_ENDLESS, WRITE_SIZE) &&
 	    receiver_run(r, PROGRESS) && hand_over(sock, kind)) {
 		report->ready = true;
-		while (kind == VICTIM_RECEIVES &&
+		while (kind != VICTIM_EXPORTED &&
 		       receiver_run(r, r->bytes + 1)) {
 			report->bytes = r->bytes;
 			/* The other processes have things to do as well. */
 			proc_sleep_ms(PAUSE_MS);
 		}
 	}
-	if (kind == VICTIM_RECEIVES || !report->ready) {
+	if (kind != VICTIM_EXPORTED || !report->ready) {
 		strcpy(report->why, r->why);
 		report->failed = true;
 	}
@@ -140,7 +140,7 @@ static bool wait_for(struct victim *v, const volatile bool *what,
 
 static bool take_over(struct victim *v, enum victim_kind kind, int sock)
 {
-	unsigned int nr = kind == VICTIM_EXPORTED ? 2 : 1;
+	unsigned int nr = kind == VICTIM_RECEIVES ? 1 : 2;
 	int ret, fds[2] = { -1, -1 };
 
 	ret = proc_receive_fds(sock, fds, nr);

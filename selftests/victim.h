@@ -20,6 +20,8 @@ enum victim_kind {
 	VICTIM_RECEIVES,
 	/* It has no ring any more. There is a file, which we have. */
 	VICTIM_EXPORTED,
+	/* It receives, and we have the file. */
+	VICTIM_SHARES,
 };
 
 /*

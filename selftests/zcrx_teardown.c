@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -260,11 +261,12 @@ static void use_queue(struct __test_metadata *_metadata,
  * One end, one event, in all orders
  */
 
-/* How an ifq ends */
+/* How an ifq ends, and a socket with chunks of it */
 enum end {
 	END_CLOSE,
 	END_KILL,
 	END_EXPORT,
+	END_HELD,
 };
 
 /* When, as seen from the event's two steps */
@@ -337,9 +339,11 @@ FIXTURE_TEARDOWN(teardown)
 	end_scene(&self->s);
 }
 
-static void end(struct __test_metadata *_metadata, struct victim *v,
+static void end(struct __test_metadata *_metadata, struct scene *s,
 		enum end how)
 {
+	struct victim *v = &s->v;
+
 	switch (how) {
 	case END_CLOSE:
 		ASSERT_TRUE(victim_close_ring(v)) TH_LOG("%s", v->why);
@@ -349,6 +353,9 @@ static void end(struct __test_metadata *_metadata, struct victim *v,
 		break;
 	case END_EXPORT:
 		victim_close_export(v);
+		break;
+	case END_HELD:
+		read_held(_metadata, &s->held);
 		break;
 	}
 }
@@ -407,7 +414,7 @@ static void end_during(struct __test_metadata *_metadata, struct scene *s,
 	close(ready[0]);
 
 	proc_sleep_ms(random_below(RACE_MS));
-	end(_metadata, &s->v, how);
+	end(_metadata, s, how);
 	/* Whatever the NIC is like now, nobody has the queue. */
 	EXPECT_NE(-EEXIST, try_register(s->mode, SMALL_AREA));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
@@ -420,14 +427,14 @@ static void end_in_order(struct __test_metadata *_metadata, struct scene *s,
 {
 	switch (order) {
 	case BEFORE:
-		end(_metadata, &s->v, how);
+		end(_metadata, s, how);
 		EXPECT_EQ(0, try_register(s->mode, SMALL_AREA));
 		begin(_metadata, event, false);
 		ASSERT_TRUE(event->end());
 		break;
 	case BETWEEN:
 		begin(_metadata, event, true);
-		end(_metadata, &s->v, how);
+		end(_metadata, s, how);
 		EXPECT_EQ(expected(event),
 			  try_register(s->mode, SMALL_AREA));
 		ASSERT_TRUE(event->end());
@@ -438,7 +445,7 @@ static void end_in_order(struct __test_metadata *_metadata, struct scene *s,
 		EXPECT_EQ(event->unbinds ? 0 : -EEXIST,
 			  try_register(s->mode, SMALL_AREA));
 		expect_progress(_metadata, &s->v, how);
-		end(_metadata, &s->v, how);
+		end(_metadata, s, how);
 		break;
 	default:
 		end_during(_metadata, s, event, how);
@@ -624,6 +631,213 @@ TEST_F_TIMEOUT(single, netns_export, TIMEOUT_S)
 	EXPECT_EQ(0, try_register(s->mode, SMALL_AREA));
 	read_held(_metadata, &s->held);
 	expect_back(_metadata, s);
+}
+
+/*
+ * All that ends an ifq, and much that an administrator does, in an order that a
+ * number decides
+ */
+
+#define PLANS_PER_ROUND	3
+#define MIN_EVENTS	2
+#define MAX_EVENTS	4
+
+static const struct {
+	const struct admin_event	*event;
+	const char			*name;
+} all_events[] = {
+	{ &admin_down,		"down" },
+	{ &admin_rings,		"rings" },
+	{ &admin_more_queues,	"more_queues" },
+	{ &admin_fewer_queues,	"fewer_queues" },
+	{ &admin_mtu,		"mtu" },
+	{ &admin_driver,	"driver" },
+	{ &admin_netns,		"netns" },
+};
+
+#define NR_EVENTS	ARRAY_SIZE(all_events)
+
+static const char *const end_names[] = {
+	[END_CLOSE]	= "close",
+	[END_KILL]	= "kill",
+	[END_EXPORT]	= "export",
+	[END_HELD]	= "held",
+};
+
+/* The ring's, the exported file's, that of sockets which hold chunks */
+#define NR_ENDS		3
+
+/**
+ * struct plan - what happens, step by step
+ * @seed: decides all of it
+ * @nr_drawn: so many random numbers have been made of it
+ * @mode: how the victim receives
+ * @order: permutation of all events, of which the first ones happen
+ * @nr_steps: two for each of them
+ * @ends: what else happens, in this order if before the same step
+ * @before: by @ends: before which step; or @nr_steps for at the end
+ */
+struct plan {
+	__u64			seed;
+	__u64			nr_drawn;
+	enum receiver_mode	mode;
+	unsigned int		order[NR_EVENTS];
+	unsigned int		nr_steps;
+	enum end		ends[NR_ENDS];
+	unsigned int		before[NR_ENDS];
+};
+
+static unsigned int draw(struct plan *plan, unsigned int n)
+{
+	return pattern_word(plan->seed, plan->nr_drawn++) % n;
+}
+
+static void make_plan(struct plan *plan, __u64 seed)
+{
+	unsigned int i, other;
+
+	memset(plan, 0, sizeof(*plan));
+	plan->seed = seed;
+	plan->mode = draw(plan, 2) ? RECV_CQE32 : RECV_RBUF;
+	for (i = 0; i < NR_EVENTS; i++) {
+		other = draw(plan, i + 1);
+		plan->order[i] = plan->order[other];
+		plan->order[other] = i;
+	}
+	plan->nr_steps = 2 * (MIN_EVENTS +
+			      draw(plan, MAX_EVENTS - MIN_EVENTS + 1));
+
+	other = draw(plan, NR_ENDS);
+	plan->ends[other] = draw(plan, 2) ? END_KILL : END_CLOSE;
+	plan->ends[(other + 1) % NR_ENDS] = END_EXPORT;
+	plan->ends[(other + 2) % NR_ENDS] = END_HELD;
+	for (i = 0; i < NR_ENDS; i++)
+		plan->before[i] = draw(plan, plan->nr_steps + 1);
+}
+
+/* Events with what happens in between in brackets */
+static void describe_plan(const struct plan *plan, char *text, size_t size)
+{
+	unsigned int step, i;
+	FILE *f = fmemopen(text, size, "w");
+
+	fprintf(f, "%s:", plan->mode == RECV_RBUF ? "rbuf" : "cqe32");
+	for (step = 0; step <= plan->nr_steps; step++) {
+		for (i = 0; i < NR_ENDS; i++)
+			if (plan->before[i] == step)
+				fprintf(f, " %s", end_names[plan->ends[i]]);
+		if (step % 2)
+			fprintf(f, " )");
+		else if (step < plan->nr_steps)
+			fprintf(f, " %s (",
+				all_events[plan->order[step / 2]].name);
+	}
+	fclose(f);
+}
+
+/* What is left of the ifq */
+struct left {
+	bool	ring;
+	bool	file;
+	bool	queue;
+};
+
+static void end_before(struct __test_metadata *_metadata, struct scene *s,
+		       const struct plan *plan, unsigned int step,
+		       struct left *left)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_ENDS; i++) {
+		if (plan->before[i] != step)
+			continue;
+		end(_metadata, s, plan->ends[i]);
+		if (plan->ends[i] == END_EXPORT)
+			left->file = false;
+		else if (plan->ends[i] != END_HELD)
+			left->ring = false;
+	}
+}
+
+static void do_step(struct __test_metadata *_metadata, struct scene *s,
+		    const struct plan *plan, unsigned int step,
+		    struct left *left)
+{
+	const struct admin_event *event =
+		all_events[plan->order[step / 2]].event;
+
+	if (!has_event(event))
+		return;
+	if (step % 2 == 0) {
+		begin(_metadata, event,
+		      left->queue && (left->ring || left->file));
+		left->queue &= !event->unbinds;
+		return;
+	}
+	ASSERT_TRUE(event->end());
+	if (left->ring)
+		ASSERT_TRUE(victim_progresses(&s->v)) TH_LOG("%s", s->v.why);
+}
+
+static void run_plan(struct __test_metadata *_metadata, struct scene *s,
+		     const struct plan *plan)
+{
+	struct left left = { true, true, true };
+	unsigned int step;
+
+	s->mode = plan->mode;
+	ASSERT_TRUE(victim_start(&s->v, s->mode, VICTIM_SHARES, NULL))
+		TH_LOG("%s", s->v.why);
+	hold(_metadata, &s->held, 2);
+	for (step = 0; step < plan->nr_steps; step++) {
+		end_before(_metadata, s, plan, step, &left);
+		do_step(_metadata, s, plan, step, &left);
+	}
+	end_before(_metadata, s, plan, step, &left);
+
+	use_queue(_metadata, s->mode);
+	EXPECT_TRUE(victim_read_on(&s->v, FLOW_BYTES)) TH_LOG("%s", s->v.why);
+	victim_end(&s->v);
+}
+
+FIXTURE(shuffled)
+{
+	struct scene s;
+};
+
+FIXTURE_SETUP(shuffled)
+{
+	SETUP_SCENE(&self->s);
+}
+
+FIXTURE_TEARDOWN(shuffled)
+{
+	end_scene(&self->s);
+}
+
+static __u64 first_seed(void)
+{
+	const char *value = getenv("ZCRX_SEED");
+
+	return value && *value ? strtoull(value, NULL, 0) :
+				 random_below(UINT_MAX);
+}
+
+TEST_F_TIMEOUT(shuffled, orders, TIMEOUT_S)
+{
+	unsigned int i, nr = PLANS_PER_ROUND * number("ZCRX_ROUNDS", 1);
+	struct scene *s = &self->s;
+	__u64 seed = first_seed();
+	struct plan plan;
+	char text[256];
+
+	for (i = 0; i < nr && _metadata->exit_code == KSFT_PASS; i++) {
+		make_plan(&plan, seed + i);
+		describe_plan(&plan, text, sizeof(text));
+		TH_LOG("ZCRX_SEED=%llu: %s", plan.seed, text);
+		run_plan(_metadata, s, &plan);
+	}
+	expect_clean(_metadata, s);
 }
 
 ZCRX_TEST_MAIN
