@@ -116,6 +116,42 @@ int flow_connect(struct flow *flow, const char *host, __u64 bytes,
 	return flow_connect_with(flow, host, bytes, write_size, "");
 }
 
+static int connect_at(struct flow *flow, const char *host, const char *port,
+		      size_t write_size, const char *special)
+{
+	if (getrandom(&flow->seed, sizeof(flow->seed), 0) < 0)
+		return -errno;
+
+	flow->fd = request_at(host, port, "send %llu %llu %zu %s\n", flow->bytes,
+			      flow->seed, write_size, special);
+	if (flow->fd < 0)
+		return flow->fd;
+
+	flow->md = EVP_MD_CTX_new();
+	EVP_DigestInit_ex(flow->md, EVP_sha256(), NULL);
+
+	return 0;
+}
+
+/**
+ * flow_connect_special() - the same, with one thing that is special
+ * @flow: filled in
+ * @host: address of the peer
+ * @bytes: how much it is to send
+ * @write_size: in pieces of how much
+ * @special: what, as in pattern.h
+ *
+ * Return: 0 or a negative error.
+ */
+int flow_connect_special(struct flow *flow, const char *host, __u64 bytes,
+			 size_t write_size, const char *special)
+{
+	memset(flow, 0, sizeof(*flow));
+	flow->bytes = bytes;
+
+	return connect_at(flow, host, usual_port(), write_size, special);
+}
+
 static bool ask_for_port(const char *host, const char *headers, char port[8])
 {
 	int fd = flow_request(host, "listen %s\n", headers);
@@ -152,18 +188,8 @@ int flow_connect_with(struct flow *flow, const char *host, __u64 bytes,
 			return -EPROTO;
 		port = special_port;
 	}
-	if (getrandom(&flow->seed, sizeof(flow->seed), 0) < 0)
-		return -errno;
 
-	flow->fd = request_at(host, port, "send %llu %llu %zu\n", bytes,
-			      flow->seed, write_size);
-	if (flow->fd < 0)
-		return flow->fd;
-
-	flow->md = EVP_MD_CTX_new();
-	EVP_DigestInit_ex(flow->md, EVP_sha256(), NULL);
-
-	return 0;
+	return connect_at(flow, host, port, write_size, "");
 }
 
 /**

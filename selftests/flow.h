@@ -41,6 +41,8 @@ int flow_connect(struct flow *flow, const char *host, __u64 bytes,
 		 size_t write_size);
 int flow_connect_with(struct flow *flow, const char *host, __u64 bytes,
 		      size_t write_size, const char *headers);
+int flow_connect_special(struct flow *flow, const char *host, __u64 bytes,
+			 size_t write_size, const char *special);
 void flow_close(struct flow *flow);
 bool flow_check(const struct flow *flow, const void *buf, size_t len,
 		__u64 off);

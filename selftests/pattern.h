@@ -9,6 +9,15 @@
  * stream. Any piece of the stream can be computed without what comes before
  * it, so that a receiver can check bytes where they lie, at any time.
  *
+ *	send BYTES SEED WRITE_SIZE urgent AT\n
+ *	send BYTES SEED WRITE_SIZE inline AT\n
+ *	send BYTES SEED WRITE_SIZE reset\n
+ *
+ * is the same, but for one thing: between the first AT bytes and the rest there is
+ * an urgent byte, PATTERN_URGENT, that is not of the stream; or the byte behind
+ * the first AT is urgent; or, once all bytes have been acknowledged, the
+ * connection is reset, in place of digest and end.
+ *
  *	listen HEADERS SIZE\n
  *
  * is answered with the number of a port and the end of the stream. What the next
@@ -37,6 +46,7 @@
 
 #define PATTERN_DIGEST_SIZE	32
 #define PATTERN_PORT		"4155"
+#define PATTERN_URGENT		'!'
 
 /* The idx-th 8 bytes of a stream (the mixing function of SplitMix64) */
 static inline __u64 pattern_word(__u64 seed, __u64 idx)

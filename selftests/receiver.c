@@ -460,9 +460,9 @@ static bool request_ended(struct receiver *r, unsigned int i, int res)
 {
 	struct flow *f = &r->flows[i];
 
-	if (!res) {
-		if (!flow_complete(f))
-			return fail(r, "flow %u (seed %llu): SHA-256 of the %llu bytes received is not the sender's",
+	if (res == r->end_res) {
+		if (res ? f->got != f->bytes : !flow_complete(f))
+			return fail(r, "flow %u (seed %llu): the %llu bytes received, or their SHA-256, are not the sender's",
 				    i, f->seed, f->got);
 		f->eof = true;
 		r->nr_eof++;

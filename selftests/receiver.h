@@ -53,6 +53,8 @@ struct piece {
  * @requests: where requests go: to @ring, or to another one...
  * @requests_id: ...which knows the ifq by this name
  * @nr_eof: how many of them have ended
+ * @end_res: what a request says at the end of its flow: 0, or an error, and then
+ *	     no digest has come
  * @ended: by flow: its request has ended, with this result; or earlier, for
  *	   want of room, and is to be made again
  * @held: pieces not yet given back
@@ -97,6 +99,7 @@ struct receiver {
 	struct uring		*requests;
 	__u32			requests_id;
 	unsigned int		nr_eof;
+	int			end_res;
 	struct {
 		bool		now;
 		bool		early;

@@ -3,7 +3,9 @@
  * Wrong arguments are refused, each with its error, and leave nothing behind.
  */
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
+#include <linux/netlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
@@ -521,6 +523,9 @@ TEST_F(args, recv_zc)
 {
 	int tcp = socket(AF_INET, SOCK_STREAM, 0);
 	int udp = socket(AF_INET, SOCK_DGRAM, 0);
+	int raw = socket(AF_INET, SOCK_RAW, IPPROTO_TCP);
+	int packet = socket(AF_PACKET, SOCK_RAW, 0);
+	int netlink = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 	int local[2], pipefd[2];
 	struct io_uring_sqe good, sqe;
 
@@ -550,6 +555,9 @@ TEST_F(args, recv_zc)
 	EXPECT_REFUSED(-ENOTSOCK, fd, pipefd[0]);
 	EXPECT_REFUSED(-ENOTSOCK, fd, self->ring.fd);
 	EXPECT_REFUSED(-EPROTONOSUPPORT, fd, udp);
+	EXPECT_REFUSED(-EPROTONOSUPPORT, fd, raw);
+	EXPECT_REFUSED(-EPROTONOSUPPORT, fd, packet);
+	EXPECT_REFUSED(-EPROTONOSUPPORT, fd, netlink);
 	EXPECT_REFUSED(-EPROTONOSUPPORT, fd, local[0]);
 	EXPECT_REFUSED(-EINVAL, splice_fd_in, 1);
 	EXPECT_REFUSED(-EINVAL, splice_fd_in, -1);
@@ -561,12 +569,92 @@ TEST_F(args, recv_zc)
 	if (!variant->rbuf)
 		EXPECT_REFUSED(-EINVAL, ioprio, 0);
 
+	/* A socket that listens has no bytes. */
+	ASSERT_EQ(0, listen(tcp, 1));
+	EXPECT_EQ(-ENOTCONN, recv_zc(self, &good));
+
 	close(tcp);
 	close(udp);
+	close(raw);
+	close(packet);
+	close(netlink);
 	close(local[0]);
 	close(local[1]);
 	close(pipefd[0]);
 	close(pipefd[1]);
+}
+
+#define WAITING	64
+
+/* A TCP connection of ours with ourselves: bytes wait in the first socket. */
+static bool connect_to_self(int fds[2])
+{
+	static const char zeroes[WAITING];
+	struct sockaddr_in addr = {
+		.sin_family		= AF_INET,
+		.sin_addr.s_addr	= htonl(INADDR_LOOPBACK),
+	};
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(addr);
+
+	fds[1] = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(listener, (struct sockaddr *)&addr, len) ||
+	    listen(listener, 1) ||
+	    getsockname(listener, (struct sockaddr *)&addr, &len) ||
+	    connect(fds[1], (struct sockaddr *)&addr, len))
+		return false;
+	fds[0] = accept(listener, NULL, NULL);
+	close(listener);
+
+	return fds[0] >= 0 && send(fds[1], zeroes, WAITING, 0) == WAITING;
+}
+
+/* Hands the socket to a map for BPF, with which it gets other functions. */
+static int add_to_sockmap(int sock)
+{
+	union bpf_attr attr = {
+		.map_type	= BPF_MAP_TYPE_SOCKMAP,
+		.key_size	= sizeof(__u32),
+		.value_size	= sizeof(int),
+		.max_entries	= 1,
+	};
+	__u32 key = 0;
+	int map, ret;
+
+	map = syscall(__NR_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+	if (map < 0)
+		return -errno;
+	memset(&attr, 0, sizeof(attr));
+	attr.map_fd = map;
+	attr.key = (unsigned long)&key;
+	attr.value = (unsigned long)&sock;
+	ret = syscall(__NR_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr));
+
+	return ret ? -errno : map;
+}
+
+/* TCP, but somebody else decides what is received: nothing is taken from it. */
+TEST_F(args, recv_zc_sockmap)
+{
+	struct io_uring_sqe sqe = {
+		.opcode		= OP_RECV_ZC,
+		.ioprio		= IORING_RECV_MULTISHOT,
+	};
+	char buf[2 * WAITING];
+	int map, fds[2];
+
+	ASSERT_TRUE(connect_to_self(fds));
+	sqe.fd = fds[0];
+	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	map = add_to_sockmap(fds[0]);
+	if (map < 0)
+		SKIP(return, "no sockmap: %s; CONFIG_BPF_SYSCALL?",
+		     strerror(-map));
+	EXPECT_EQ(-EPROTONOSUPPORT, recv_zc(self, &sqe));
+	close(map);
+	EXPECT_EQ(WAITING, recv(fds[0], buf, sizeof(buf), 0));
+	close(fds[0]);
+	close(fds[1]);
 }
 
 ZCRX_TEST_MAIN

@@ -7,6 +7,7 @@
  *	zcrx_peer [PORT]
  */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -31,7 +33,9 @@
 /* Between datagrams, so that a slow machine gets most of them */
 #define PAUSE_US	2000
 
-/* For the second connection of one that asked for a port */
+/* For the second connection of one that asked for a port, and for what is sent to
+ * be acknowledged
+ */
 #define PATIENCE_S	60
 
 /* An option that everybody has to skip (RFC 4727) */
@@ -77,26 +81,86 @@ static bool send_all(int fd, const unsigned char *buf, size_t len)
 	return true;
 }
 
-static void send_stream(int fd, __u64 bytes, __u64 seed, size_t write_size)
+/* A stream, and what is special about it */
+struct stream {
+	__u64		bytes;
+	__u64		seed;
+	unsigned int	write_size;
+	char		special[8];
+	__u64		at;
+	EVP_MD_CTX	*md;
+};
+
+static bool is_special(const struct stream *s, const char *special)
+{
+	return !strcmp(s->special, special);
+}
+
+static bool send_range(int fd, struct stream *s, __u64 off, __u64 end)
 {
 	static unsigned char buf[MAX_WRITE];
-	unsigned char digest[PATTERN_DIGEST_SIZE];
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
-	__u64 off;
 	size_t n;
 
-	EVP_DigestInit_ex(md, EVP_sha256(), NULL);
-	for (off = 0; off < bytes; off += n) {
-		n = bytes - off < write_size ? bytes - off : write_size;
-		pattern_fill(buf, n, seed, off);
-		EVP_DigestUpdate(md, buf, n);
+	for (; off < end; off += n) {
+		n = end - off < s->write_size ? end - off : s->write_size;
+		pattern_fill(buf, n, s->seed, off);
+		EVP_DigestUpdate(s->md, buf, n);
 		if (!send_all(fd, buf, n))
-			break;
+			return false;
 	}
-	EVP_DigestFinal_ex(md, digest, NULL);
-	EVP_MD_CTX_free(md);
 
-	if (off >= bytes)
+	return true;
+}
+
+static bool send_urgent(int fd, struct stream *s)
+{
+	unsigned char byte = PATTERN_URGENT;
+
+	if (is_special(s, "inline")) {
+		byte = pattern_byte(s->seed, s->at++);
+		EVP_DigestUpdate(s->md, &byte, 1);
+	}
+
+	return send(fd, &byte, 1, MSG_OOB | MSG_NOSIGNAL) == 1;
+}
+
+static bool send_bytes(int fd, struct stream *s)
+{
+	if (!is_special(s, "urgent") && !is_special(s, "inline"))
+		return send_range(fd, s, 0, s->bytes);
+
+	return s->at < s->bytes && send_range(fd, s, 0, s->at) &&
+	       send_urgent(fd, s) && send_range(fd, s, s->at, s->bytes);
+}
+
+/* What has not been acknowledged by then would be thrown away. */
+static void reset(int fd)
+{
+	struct linger linger = { .l_onoff = 1 };
+	int ms, unsent = 1;
+
+	for (ms = 0; ms < PATIENCE_S * 1000 && unsent; ms += 10) {
+		usleep(10 * 1000);
+		if (ioctl(fd, SIOCOUTQ, &unsent))
+			return;
+	}
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
+static void send_stream(int fd, struct stream *s)
+{
+	unsigned char digest[PATTERN_DIGEST_SIZE];
+	bool sent;
+
+	s->md = EVP_MD_CTX_new();
+	EVP_DigestInit_ex(s->md, EVP_sha256(), NULL);
+	sent = send_bytes(fd, s);
+	EVP_DigestFinal_ex(s->md, digest, NULL);
+	EVP_MD_CTX_free(s->md);
+
+	if (sent && is_special(s, "reset"))
+		reset(fd);
+	else if (sent)
 		send_all(fd, digest, sizeof(digest));
 }
 
@@ -204,11 +268,21 @@ static bool fetch(const char *host, __u64 bytes, size_t write_size)
 	return right;
 }
 
+static bool parse_stream(const char *line, struct stream *s)
+{
+	memset(s, 0, sizeof(*s));
+
+	return sscanf(line, "send %llu %llu %u %7s %llu", &s->bytes, &s->seed,
+		      &s->write_size, s->special, &s->at) >= 3 &&
+	       s->write_size > 0 && s->write_size <= MAX_WRITE;
+}
+
 static void serve(int fd)
 {
 	unsigned int port, count, size;
 	unsigned long long bytes, seed;
 	char line[128], word[64];
+	struct stream stream;
 	int on = 1;
 	FILE *in;
 
@@ -217,9 +291,8 @@ static void serve(int fd)
 	if (!in || !fgets(line, sizeof(line), in))
 		return;
 
-	if (sscanf(line, "send %llu %llu %u", &bytes, &seed, &size) == 3 &&
-	    size > 0 && size <= MAX_WRITE)
-		send_stream(fd, bytes, seed, size);
+	if (parse_stream(line, &stream))
+		send_stream(fd, &stream);
 	else if (sscanf(line, "listen %63s %u", word, &size) == 2)
 		serve_with_headers(fd, word, size);
 	else if (sscanf(line, "udp %u %u %u %llu", &port, &count, &size,

@@ -3,6 +3,8 @@
  * Requests, rings and areas of all kinds: however little room there is, and
  * however a request ends, no byte is lost.
  */
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -370,6 +372,114 @@ TEST_F_TIMEOUT(rings, cancel, TIMEOUT_S)
 		sqe->user_data = RECEIVER_NOT_MINE;
 	}
 	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+}
+
+/* So much fits into a socket that nobody reads. */
+#define SMALL_FLOW	(24 << 10)
+#define PATIENCE_MS	20000
+
+/* Ours to receive, once the socket is in the state that is asked for: or at once */
+static void add_special_flow(struct __test_metadata *_metadata,
+			     struct receiver *r, const struct flow *flow,
+			     short state)
+{
+	struct pollfd pfd = { .fd = flow->fd, .events = state };
+
+	if (state) {
+		ASSERT_EQ(1, poll(&pfd, 1, PATIENCE_MS));
+		ASSERT_TRUE(pfd.revents & state);
+	}
+	receiver_add_flow(r, flow);
+}
+
+/*
+ * A byte is urgent: recv(MSG_OOB) has it, and RECV_ZC passes it over, as recv()
+ * does, whether it is there before or comes while we receive.
+ */
+TEST_F_TIMEOUT(rings, urgent, TIMEOUT_S)
+{
+	static const char *const specials[] = {
+		"urgent 0", "urgent 1", "urgent 12345", "urgent 24575",
+	};
+	struct receiver *r = &self->r;
+	struct flow flow;
+	unsigned int i;
+	char byte;
+
+	ASSERT_EQ(0, receiver_register(r));
+	for (i = 0; i < ARRAY_SIZE(specials); i++) {
+		ASSERT_EQ(0, flow_connect_special(&flow, nic.remote_v4,
+						  SMALL_FLOW, WRITE_SIZE,
+						  specials[i]));
+		add_special_flow(_metadata, r, &flow, POLLPRI);
+		EXPECT_EQ(1, recv(flow.fd, &byte, 1, MSG_OOB));
+		EXPECT_EQ(PATTERN_URGENT, byte);
+		ASSERT_TRUE(receiver_run(r, 0))
+			TH_LOG("%s: %s", specials[i], r->why);
+		EXPECT_EQ(-1, recv(flow.fd, &byte, 1, MSG_OOB));
+		EXPECT_EQ(EINVAL, errno);
+
+		ASSERT_EQ(0, flow_connect_special(&flow, nic.remote_v4, 1 << 20,
+						  WRITE_SIZE, specials[i]));
+		add_special_flow(_metadata, r, &flow, 0);
+		ASSERT_TRUE(receiver_run(r, 0))
+			TH_LOG("%s: %s", specials[i], r->why);
+	}
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+}
+
+/* With SO_OOBINLINE it is a byte like any other. */
+TEST_F_TIMEOUT(rings, urgent_inline, TIMEOUT_S)
+{
+	static const char *const specials[] = {
+		"inline 0", "inline 1", "inline 12345", "inline 24575",
+	};
+	struct receiver *r = &self->r;
+	const int on = 1;
+	struct flow flow;
+	unsigned int i;
+
+	ASSERT_EQ(0, receiver_register(r));
+	for (i = 0; i < 2 * ARRAY_SIZE(specials); i++) {
+		const char *special = specials[i / 2];
+		bool waits = i % 2;
+
+		ASSERT_EQ(0, flow_connect_special(&flow, nic.remote_v4, waits ?
+						  SMALL_FLOW : 1 << 20,
+						  WRITE_SIZE, special));
+		ASSERT_EQ(0, setsockopt(flow.fd, SOL_SOCKET, SO_OOBINLINE, &on,
+					sizeof(on)));
+		add_special_flow(_metadata, r, &flow, waits ? POLLPRI : 0);
+		ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s: %s", special, r->why);
+	}
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+}
+
+/*
+ * The peer resets the connection: all that it had sent before comes, then the
+ * error, once, and then nothing, as by recv().
+ */
+TEST_F_TIMEOUT(rings, reset, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	struct flow flow;
+	unsigned int i;
+	char byte;
+
+	r->end_res = -ECONNRESET;
+	ASSERT_EQ(0, receiver_register(r));
+	for (i = 0; i < 4; i++) {
+		bool waits = i % 2;
+
+		ASSERT_EQ(0, flow_connect_special(&flow, nic.remote_v4, waits ?
+						  SMALL_FLOW : 1 << 20,
+						  WRITE_SIZE, "reset"));
+		add_special_flow(_metadata, r, &flow, waits ? POLLHUP : 0);
+		ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+		EXPECT_EQ(0, recv(flow.fd, &byte, 1, 0));
+	}
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
 }
 
 /* Rings go with requests in flight: the queue is free at once. */
