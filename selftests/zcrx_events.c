@@ -280,7 +280,7 @@ static void connect_hogs(struct __test_metadata *_metadata, struct flow *hogs)
 	}
 }
 
-/* Sleeps until the events in @mask have been told. */
+/* Sleeps until the events in @mask have been told, each of them once. */
 static __u32 sleep_for_events(struct uring *ring, __u32 mask)
 {
 	struct io_uring_cqe cqe;
@@ -290,9 +290,13 @@ static __u32 sleep_for_events(struct uring *ring, __u32 mask)
 	while ((seen & mask) != mask) {
 		if (uring_enter(ring, 1, 20000))
 			return seen;
-		while (uring_pop(ring, &cqe, extra))
-			if (cqe.user_data == RECEIVER_EVENT)
-				seen |= 1U << cqe.res;
+		while (uring_pop(ring, &cqe, extra)) {
+			if (cqe.user_data != RECEIVER_EVENT)
+				continue;
+			if (seen & 1U << cqe.res)
+				return 0;
+			seen |= 1U << cqe.res;
+		}
 	}
 
 	return seen;
@@ -317,6 +321,104 @@ TEST_F_TIMEOUT(events, asleep, TIMEOUT_S)
 	for (i = 0; i < NR_HOGS; i++)
 		flow_close(&hogs[i]);
 	EXPECT_EQ(MASK(STATE_ON), sleep_for_events(&r->ring, MASK(STATE_ON)));
+}
+
+/*
+ * There is no room in the completion ring: an event waits for that
+ */
+
+#define SMALL_CQ	64
+#define PATIENCE_MS	20000
+
+static void fill_cq(struct __test_metadata *_metadata, struct uring *ring)
+{
+	unsigned int i;
+
+	ASSERT_EQ(SMALL_CQ - 1, ring->cq_mask);
+	for (i = 0; i < SMALL_CQ; i++) {
+		struct io_uring_sqe *sqe = uring_sqe(ring);
+
+		sqe->opcode = IORING_OP_NOP;
+		sqe->user_data = RECEIVER_NOT_MINE;
+	}
+	ASSERT_EQ(0, uring_enter(ring, SMALL_CQ, PATIENCE_MS));
+	ASSERT_EQ(SMALL_CQ, *ring->cq_tail - *ring->cq_head);
+}
+
+/* What the kernel could not post is kept, and it says so. */
+static bool wait_for_overflow(struct uring *ring)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < PATIENCE_MS; ms += 10) {
+		if (__atomic_load_n(ring->sq_flags, __ATOMIC_ACQUIRE) &
+		    IORING_SQ_CQ_OVERFLOW)
+			return true;
+		/* Where it takes the task to post */
+		uring_enter(ring, 0, 0);
+		proc_sleep_ms(10);
+	}
+
+	return false;
+}
+
+/* Everything that was there is still there. */
+static void empty_cq(struct __test_metadata *_metadata, struct uring *ring)
+{
+	struct io_uring_cqe cqe;
+	__u64 extra[2];
+	unsigned int i;
+
+	for (i = 0; i < SMALL_CQ; i++) {
+		ASSERT_TRUE(uring_pop(ring, &cqe, extra));
+		EXPECT_EQ(RECEIVER_NOT_MINE, cqe.user_data);
+	}
+	EXPECT_FALSE(uring_pop(ring, &cqe, extra));
+}
+
+/* Events of the NIC's interrupt */
+TEST_F_TIMEOUT(events, cq_full, TIMEOUT_S)
+{
+	const __u32 dry = MASK(ALLOC_FAIL) | MASK(STATE_COPY);
+	struct flow hogs[NR_HOGS] = {};
+	struct receiver *r = &self->r;
+	unsigned int i;
+
+	r->args.areas[0].len = (NIC_RX_RING + 256) * CHUNK;
+	r->cq_entries = SMALL_CQ;
+	ASSERT_EQ(0, receiver_register(r));
+	fill_cq(_metadata, &r->ring);
+	connect_hogs(_metadata, hogs);
+	EXPECT_TRUE(wait_for_overflow(&r->ring));
+	empty_cq(_metadata, &r->ring);
+	EXPECT_EQ(dry, dry & sleep_for_events(&r->ring, dry));
+	EXPECT_EQ(0, ifq_arm_event(&r->ifq, ZCRX_EVENT_STATE_COPY));
+	for (i = 0; i < NR_HOGS; i++)
+		flow_close(&hogs[i]);
+}
+
+/* An event of a request that needs no CQE to receive, and the request's end */
+TEST_F_TIMEOUT(events, cq_full_with_request, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+
+	if (variant->mode == RECV_CQE32)
+		SKIP(return, "for the rbuf ring");
+	r->cq_entries = SMALL_CQ;
+	open_nodev(_metadata, self);
+	fill_cq(_metadata, &r->ring);
+	r->leave_cqes = true;
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, 1 << 20, WRITE_SIZE))
+		TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, (1 << 20) + PATTERN_DIGEST_SIZE))
+		TH_LOG("%s", r->why);
+	EXPECT_TRUE(wait_for_overflow(&r->ring));
+	EXPECT_EQ(SMALL_CQ, *r->ring.cq_tail - *r->ring.cq_head);
+
+	r->leave_cqes = false;
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_keep(r, SETTLE_MS)) TH_LOG("%s", r->why);
+	EXPECT_EQ(1, r->nr_events[ZCRX_EVENT_COPY]);
 }
 
 /*
