@@ -657,4 +657,84 @@ TEST_F(args, recv_zc_sockmap)
 	close(fds[1]);
 }
 
+/*
+ * The cgroup that is charged
+ */
+
+#define CGROUP_ROOT	"/sys/fs/cgroup"
+#define CGROUP		CGROUP_ROOT "/zcrx_args"
+#define LARGE_AREA	(32 << 20)
+
+/* Less than the kernel's record of a chunk, more than page tables for it and such */
+#define CHUNK_RECORD	32
+
+static bool enter_cgroup(void)
+{
+	return nic_run("echo +memory > " CGROUP_ROOT "/cgroup.subtree_control") &&
+	       nic_run("mkdir " CGROUP) &&
+	       nic_run("echo %d > " CGROUP "/cgroup.procs", getpid());
+}
+
+static void leave_cgroup(void)
+{
+	nic_run("echo %d > " CGROUP_ROOT "/cgroup.procs", getpid());
+	nic_run("rmdir " CGROUP);
+}
+
+/* What the cgroup is charged for, of one kind, in bytes; or -1 */
+static long long cgroup_memory(const char *kind)
+{
+	char name[64];
+	long long value, found = -1;
+	FILE *f = fopen(CGROUP "/memory.stat", "r");
+
+	while (f && found < 0 && fscanf(f, "%63s %lld", name, &value) == 2)
+		if (!strcmp(name, kind))
+			found = value;
+	if (f)
+		fclose(f);
+
+	return found;
+}
+
+/* What is freed is uncharged a little later. */
+static bool kernel_memory_falls_to(long long limit)
+{
+	unsigned int i;
+
+	for (i = 0; i < 200 && cgroup_memory("kernel") > limit; i++)
+		usleep(50 * 1000);
+
+	return cgroup_memory("kernel") <= limit;
+}
+
+/* An area that nobody has touched, and what the kernel needs for its chunks */
+TEST_F_TIMEOUT(args, memcg, 120)
+{
+	const long long for_chunks = LARGE_AREA / PAGE * CHUNK_RECORD;
+	void *area = mmap(NULL, LARGE_AREA, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long long anon, kernel;
+
+	ASSERT_NE(MAP_FAILED, area);
+	ifq_args_set_area(&self->args, 0, area, LARGE_AREA);
+	if (!enter_cgroup()) {
+		leave_cgroup();
+		SKIP(return, "no cgroup2 with memory in " CGROUP_ROOT);
+	}
+	anon = cgroup_memory("anon");
+	kernel = cgroup_memory("kernel");
+	EXPECT_LE(0, kernel);
+
+	EXPECT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_LE(anon + LARGE_AREA, cgroup_memory("anon"));
+	EXPECT_LE(kernel + for_chunks, cgroup_memory("kernel"));
+
+	uring_exit(&self->ring);
+	EXPECT_TRUE(kernel_memory_falls_to(kernel + for_chunks / 2));
+	leave_cgroup();
+	ASSERT_EQ(0, uring_init(&self->ring,
+				variant->rbuf ? 0 : URING_CQE32_FLAGS, 64));
+}
+
 ZCRX_TEST_MAIN

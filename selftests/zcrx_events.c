@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "admin.h"
@@ -651,6 +653,53 @@ TEST_F(events, add_area_refused)
 	EXPECT_EQ(1ULL << IORING_ZCRX_AREA_SHIFT, good.rq_area_token);
 	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
 	EXPECT_EQ(AREA_SIZE / CHUNK + 16, stats.chunks);
+}
+
+/* What was locked by others before us is unlocked a little later. */
+static int register_patiently(struct receiver *r)
+{
+	unsigned int ms;
+	int ret;
+
+	for (ms = 0; ms < PATIENCE_MS; ms += 50) {
+		ret = receiver_register(r);
+		if (ret != -ENOMEM)
+			break;
+		proc_sleep_ms(50);
+	}
+
+	return ret;
+}
+
+/* An area is charged like those before it, if it is accepted. */
+TEST_F_TIMEOUT(events, add_area_memlock, TIMEOUT_S)
+{
+	struct io_uring_zcrx_area_reg area = {
+		.addr	= (unsigned long)ifq_mmap(32 * CHUNK),
+		.len	= 17 * CHUNK,
+	};
+	struct receiver *r = &self->r;
+	struct rlimit limit;
+	long pinned;
+
+	ifq_args_set_nodev(&r->args);
+	limit.rlim_cur = AREA_SIZE + r->args.refill.size + r->args.rbuf.size +
+			 16 * CHUNK;
+	limit.rlim_max = limit.rlim_cur;
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
+	ASSERT_EQ(0, proc_drop_capability(CAP_IPC_LOCK));
+	ASSERT_EQ(0, register_patiently(r));
+	pinned = proc_pinned_kib();
+
+	EXPECT_EQ(-ENOMEM, ifq_add_area(&r->ifq, &area));
+	EXPECT_EQ(pinned, proc_pinned_kib());
+	area.len = 16 * CHUNK;
+	EXPECT_EQ(0, ifq_add_area(&r->ifq, &area));
+	EXPECT_EQ(pinned + 16 * CHUNK / 1024, proc_pinned_kib());
+	area.len = CHUNK;
+	area.rq_area_token = 0;
+	EXPECT_EQ(-ENOMEM, ifq_add_area(&r->ifq, &area));
+	receive_flow(_metadata, r, 1 << 20);
 }
 
 TEST_F_TIMEOUT(events, most_areas, TIMEOUT_S)
