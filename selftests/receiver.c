@@ -443,9 +443,16 @@ static bool receive_cqes(struct receiver *r)
 	return true;
 }
 
-/* For want of room: the request can be made again after giving back. */
+/*
+ * For want of room: the request can be made again after giving back. Or for want
+ * of memory to wait with: io_uring hands a request that gets no poll to a worker,
+ * which tries once more, and then cancels it if it is multishot, whatever it is.
+ */
 static bool may_end_early(const struct receiver *r, int res)
 {
+	if (res == -ECANCELED && r->starved)
+		return true;
+
 	switch (r->mode) {
 	case RECV_CQE32:
 		return res == -ENOSPC || res == -ENOMEM;

@@ -56,7 +56,7 @@ struct piece {
  * @end_res: what a request says at the end of its flow: 0, or an error, and then
  *	     no digest has come
  * @ended: by flow: its request has ended, with this result; or earlier, for
- *	   want of room, and is to be made again
+ *	   want of room or memory, and is to be made again
  * @held: pieces not yet given back
  * @nr_held: their number
  * @size_held: room for how many
@@ -77,7 +77,9 @@ struct piece {
  * @nr_chunk_uses: how many chunks the pieces filled, if all is copied
  * @last_off: end of the last piece
  * @cancelled: the first flow's request is about to be cancelled
- * @nr_ended_early: how often a request ended for want of room
+ * @starved: the kernel gets no memory where it can't wait for it, and requests
+ *	may end for that
+ * @nr_ended_early: how often a request ended for want of room, or of memory
  * @early_res: what the first of these said
  * @nr_kicks: how often the kernel wanted to be kicked
  * @nr_events: of the ifq, by type
@@ -125,6 +127,7 @@ struct receiver {
 	unsigned int		nr_chunk_uses;
 	__u64			last_off;
 	bool			cancelled;
+	bool			starved;
 	unsigned int		nr_ended_early;
 	int			early_res;
 	unsigned int		nr_kicks;

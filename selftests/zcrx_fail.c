@@ -668,9 +668,11 @@ FIXTURE_SETUP(receive)
 
 FIXTURE_TEARDOWN(receive)
 {
+	faults_stop_everywhere();
 }
 
-static void request(receive_data *self)
+/* Nobody looks at what is returned before enter(). */
+static struct io_uring_sqe *request(receive_data *self)
 {
 	struct uring *ring = &self->r.ring;
 	struct io_uring_sqe *sqe = uring_sqe(ring);
@@ -687,6 +689,8 @@ static void request(receive_data *self)
 	__atomic_store_n(ring->sq_tail, *ring->sq_tail + 1, __ATOMIC_RELEASE);
 	self->to_submit = 1;
 	self->requested = true;
+
+	return sqe;
 }
 
 static int enter(receive_data *self)
@@ -796,6 +800,35 @@ static void receive_faulty(struct __test_metadata *_metadata,
 	ASSERT_TRUE(take(self)) TH_LOG("wrong bytes, or error %d", self->error);
 }
 
+static void open_flow(struct __test_metadata *_metadata, receive_data *self,
+		      enum receiver_mode mode)
+{
+	ASSERT_TRUE(receiver_open(&self->r, mode, AREA_SIZE))
+		TH_LOG("%s", self->r.why);
+	ASSERT_EQ(0, flow_connect(&self->flow, nic.remote_v4, RECEIVE_BYTES,
+				  WRITE_SIZE));
+}
+
+static void receive_rest(struct __test_metadata *_metadata, receive_data *self,
+			 unsigned int place, unsigned int *left)
+{
+	struct flow *flow = &self->flow;
+	unsigned int tries = 0;
+	__u64 got = flow->got;
+
+	while (!flow->eof) {
+		receive_faulty(_metadata, self, left);
+		tries = flow->got == got ? tries + 1 : 0;
+		got = flow->got;
+		ASSERT_GT(STALL_MS / 200, tries)
+			TH_LOG("place %u: nothing comes after byte %llu, last error %d",
+			       place, got, self->error);
+	}
+	EXPECT_TRUE(flow_complete(flow));
+	flow_close(flow);
+	receiver_close(&self->r);
+}
+
 /*
  * Receives a flow with a fault, wherever that is, through a new ring: an old one
  * keeps memory for requests. Returns whether it came to the fault.
@@ -804,26 +837,11 @@ static bool receive_fails(struct __test_metadata *_metadata,
 			  receive_data *self, enum receiver_mode mode,
 			  struct tally *tally)
 {
-	unsigned int left = tally->place, tries = 0;
 	unsigned int before = self->nr_errors;
-	struct flow *flow = &self->flow;
-	__u64 got = 0;
+	unsigned int left = tally->place;
 
-	ASSERT_TRUE(receiver_open(&self->r, mode, AREA_SIZE))
-		TH_LOG("%s", self->r.why);
-	ASSERT_EQ(0, flow_connect(flow, nic.remote_v4, RECEIVE_BYTES,
-				  WRITE_SIZE));
-	while (!flow->eof) {
-		receive_faulty(_metadata, self, &left);
-		tries = flow->got == got ? tries + 1 : 0;
-		got = flow->got;
-		ASSERT_GT(STALL_MS / 200, tries)
-			TH_LOG("place %u: nothing comes after byte %llu, last error %d",
-			       tally->place, got, self->error);
-	}
-	EXPECT_TRUE(flow_complete(flow));
-	flow_close(flow);
-	receiver_close(&self->r);
+	open_flow(_metadata, self, mode);
+	receive_rest(_metadata, self, tally->place, &left);
 	tally->failed += self->nr_errors != before;
 
 	return !left;
@@ -837,6 +855,46 @@ TEST_F_TIMEOUT(receive, one, TIMEOUT_S)
 	       next_place(_metadata, &tally))
 		;
 	check_tally(_metadata, &tally);
+}
+
+/* Waits for the end of a request while there is no memory for its poll. */
+static void expect_cancelled(struct __test_metadata *_metadata,
+			     receive_data *self)
+{
+	unsigned int none = 0, before = self->nr_errors, tries;
+
+	ASSERT_TRUE(faults_start_everywhere(100));
+	for (tries = 0; tries < STALL_MS / 200; tries++) {
+		receive_faulty(_metadata, self, &none);
+		if (self->nr_errors != before)
+			break;
+	}
+	faults_stop_everywhere();
+	EXPECT_EQ(before + 1, self->nr_errors);
+	EXPECT_EQ(-ECANCELED, self->error);
+}
+
+/*
+ * io_uring does not wait for memory for a poll. A request that gets none goes to
+ * a worker, which tries once more, and cancels what is multishot: a RECV_ZC as
+ * well as a RECV. Made again, it goes on.
+ */
+TEST_F_TIMEOUT(receive, no_poll, TIMEOUT_S)
+{
+	struct io_uring_sqe *sqe;
+	unsigned int none = 0;
+
+	if (variant->mode == RECV_RBUF_ONESHOT)
+		SKIP(return, "for multishot requests");
+	open_flow(_metadata, self, variant->mode);
+	sqe = request(self);
+	sqe->opcode = IORING_OP_RECV;
+	sqe->flags = IOSQE_BUFFER_SELECT;
+	sqe->splice_fd_in = 0;
+	expect_cancelled(_metadata, self);
+	request(self);
+	expect_cancelled(_metadata, self);
+	receive_rest(_metadata, self, 0, &none);
 }
 
 /*
@@ -889,10 +947,12 @@ TEST_F_TIMEOUT(everywhere, traffic, TIMEOUT_S)
 	unsigned int nr_faults;
 	bool ok;
 
+	r->starved = true;
 	ASSERT_TRUE(faults_start_everywhere(variant->percent));
 	ok = receiver_run(r, nic.bytes / 4 * 3);
 	nr_faults = faults_stop_everywhere();
-	TH_LOG("%u faults, %llu bytes meanwhile", nr_faults, r->bytes);
+	TH_LOG("%u faults, %llu bytes meanwhile, %u requests made again",
+	       nr_faults, r->bytes, r->nr_ended_early);
 	ASSERT_TRUE(ok) TH_LOG("%s", r->why);
 	EXPECT_LT(20, nr_faults);
 	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
