@@ -5,12 +5,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <libmnl/libmnl.h>
 #include <linux/genetlink.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 
 #include "kselftest_harness.h"
+#include "netlink.h"
 #include "nic.h"
 #include "proc.h"
 #include "receiver.h"
@@ -76,80 +76,25 @@ static int count_object(const struct nlmsghdr *nlh, void *data)
 	return MNL_CB_OK;
 }
 
-static int take_family(const struct nlmsghdr *nlh, void *data)
-{
-	const struct nlattr *attr;
-
-	mnl_attr_for_each(attr, nlh, sizeof(struct genlmsghdr))
-		if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID)
-			*(int *)data = mnl_attr_get_u16(attr);
-
-	return MNL_CB_OK;
-}
-
-static struct nlmsghdr *put_header(char *buf, int family, __u16 flags, __u8 cmd)
-{
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct genlmsghdr *genl;
-
-	nlh->nlmsg_type = family;
-	nlh->nlmsg_flags = NLM_F_REQUEST | flags;
-	nlh->nlmsg_seq = 1;
-	genl = mnl_nlmsg_put_extra_header(nlh, sizeof(*genl));
-	genl->cmd = cmd;
-	genl->version = 1;
-
-	return nlh;
-}
-
-static int ask(struct mnl_socket *nl, const struct nlmsghdr *nlh, mnl_cb_t cb,
-	       void *data)
-{
-	static char buf[1 << 16];
-	ssize_t len;
-	int ret;
-
-	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
-	do {
-		len = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-		if (len < 0)
-			return -errno;
-		ret = mnl_cb_run(buf, len, 1, mnl_socket_get_portid(nl), cb,
-				 data);
-	} while (ret > MNL_CB_STOP);
-
-	return ret < 0 ? -errno : 0;
-}
-
-static int find_family(struct mnl_socket *nl, const char *name)
-{
-	char buf[256];
-	struct nlmsghdr *nlh;
-	int ret, family = -ENOENT;
-
-	nlh = put_header(buf, GENL_ID_CTRL, NLM_F_ACK, CTRL_CMD_GETFAMILY);
-	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, name);
-	ret = ask(nl, nlh, take_family, &family);
-
-	return ret ?: family;
-}
-
 /* Returns 0, or a negative error. */
 static int run_dump(struct dump *dump, __u8 cmd)
 {
-	struct mnl_socket *nl = mnl_socket_open(NETLINK_GENERIC);
+	struct nlmsghdr *nlh;
+	struct netlink nl;
 	char buf[256];
 	int family, ret;
 
-	if (!nl)
-		return -errno;
-	ret = mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
-	family = ret ?: find_family(nl, "netdev");
-	ret = family < 0 ? family :
-	      ask(nl, put_header(buf, family, NLM_F_DUMP, cmd), count_object,
-		  dump);
-	mnl_socket_close(nl);
+	ret = netlink_open(&nl, NETLINK_GENERIC);
+	if (ret)
+		return ret;
+	family = netlink_family(&nl, "netdev");
+	if (family < 0) {
+		ret = family;
+	} else {
+		nlh = netlink_put_genl(buf, family, NLM_F_DUMP, cmd);
+		ret = netlink_ask(&nl, nlh, count_object, dump);
+	}
+	netlink_close(&nl);
 
 	return ret;
 }

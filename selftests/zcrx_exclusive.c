@@ -1,0 +1,631 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * A bound queue, and other uses of its NIC that don't go with it: whoever comes
+ * second is refused. An errno says so and, where netlink carries it, a text that
+ * names what is in the way. Nothing changes by that, and connections go on.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/ethtool.h>
+#include <linux/ethtool_netlink.h>
+#include <linux/genetlink.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/udmabuf.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "kselftest_harness.h"
+#include "netlink.h"
+#include "nic.h"
+#include "proc.h"
+#include "receiver.h"
+
+#define AREA_SIZE	(8 << 20)
+#define WRITE_SIZE	(64 << 10)
+#define PROGRESS	(256 << 10)
+#define PROGRESS_LIMIT	(64 << 20)
+#define DMABUF_SIZE	(8 << 20)
+#define LOAD_TRIES	1000
+#define TIMEOUT_S	300
+
+/* Other sizes than NIC_RX_RING, and an MTU that every driver can do XDP with */
+#define OTHER_RX_RING	512
+#define SMALL_MTU	1500
+
+/* Of <linux/netdev.h>, which distributions have without them */
+#define NETDEV_CMD_BIND_RX		13
+#define NETDEV_A_QUEUE_ID		1
+#define NETDEV_A_QUEUE_TYPE		3
+#define NETDEV_A_DMABUF_IFINDEX		1
+#define NETDEV_A_DMABUF_QUEUES		2
+#define NETDEV_A_DMABUF_FD		3
+#define NETDEV_QUEUE_TYPE_RX		0
+
+/* A request, and room for its attributes */
+union message {
+	struct nlmsghdr	nlh;
+	char		bytes[1024];
+};
+
+/**
+ * struct use - another use of the NIC
+ * @begin: have it so; returns 0, or a negative error
+ * @end: undo that; returns whether it worked
+ * @lacks: what it needs and is not there, or NULL; may be NULL itself
+ * @error: of @begin while the queue is bound
+ * @text: what the text to that has in it, if it comes by netlink
+ * @bind_error: of binding the queue meanwhile
+ * @small_mtu: not with the largest MTU
+ */
+struct use {
+	int		(*begin)(struct netlink *nl);
+	bool		(*end)(struct netlink *nl);
+	const char	*(*lacks)(void);
+	int		error;
+	const char	*text;
+	int		bind_error;
+	bool		small_mtu;
+};
+
+/*
+ * Messages
+ */
+
+static int begin_message(struct netlink *nl, const char *family, __u8 cmd,
+			 union message *m)
+{
+	int ret = netlink_open(nl, NETLINK_GENERIC);
+
+	if (ret)
+		return ret;
+	ret = netlink_family(nl, family);
+	if (ret < 0)
+		return ret;
+	netlink_put_genl(m, ret, NLM_F_ACK, cmd);
+
+	return 0;
+}
+
+/* All of ethtool's messages have the device at the same place. */
+static int begin_ethtool(struct netlink *nl, __u8 cmd, union message *m)
+{
+	int ret = begin_message(nl, ETHTOOL_GENL_NAME, cmd, m);
+	struct nlattr *nest;
+
+	if (ret)
+		return ret;
+	nest = mnl_attr_nest_start(&m->nlh, ETHTOOL_A_RINGS_HEADER);
+	mnl_attr_put_strz(&m->nlh, ETHTOOL_A_HEADER_DEV_NAME, nic.name);
+	mnl_attr_nest_end(&m->nlh, nest);
+
+	return 0;
+}
+
+static int begin_link(struct netlink *nl, __u16 type, union message *m)
+{
+	int ret = netlink_open(nl, NETLINK_ROUTE);
+	struct ifinfomsg *ifi;
+	struct nlmsghdr *nlh;
+
+	if (ret)
+		return ret;
+	nlh = mnl_nlmsg_put_header(m);
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
+	ifi->ifi_family = AF_UNSPEC;
+	ifi->ifi_index = nic_ifindex();
+
+	return 0;
+}
+
+/*
+ * What must not change, as netlink shows it
+ */
+
+struct settings {
+	size_t	size;
+	char	bytes[2048];
+};
+
+static int keep(struct settings *s, const void *from, size_t size)
+{
+	if (size > sizeof(s->bytes) - s->size)
+		return MNL_CB_ERROR;
+	memcpy(s->bytes + s->size, from, size);
+	s->size += size;
+
+	return MNL_CB_OK;
+}
+
+static int keep_all(const struct nlmsghdr *nlh, void *data)
+{
+	return keep(data, mnl_nlmsg_get_payload(nlh),
+		    mnl_nlmsg_get_payload_len(nlh));
+}
+
+/* The rest may change by itself. */
+static int keep_link(const struct nlmsghdr *nlh, void *data)
+{
+	const struct nlattr *attr;
+	int ret = MNL_CB_OK;
+	__u16 type;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct ifinfomsg)) {
+		type = mnl_attr_get_type(attr);
+		if (ret == MNL_CB_OK &&
+		    (type == IFLA_XDP || type == IFLA_MTU ||
+		     type == IFLA_NUM_RX_QUEUES))
+			ret = keep(data, attr, attr->nla_len);
+	}
+
+	return ret;
+}
+
+static int read_ethtool(struct settings *s, __u8 cmd)
+{
+	union message m;
+	struct netlink nl;
+	int ret;
+
+	ret = begin_ethtool(&nl, cmd, &m) ?:
+	      netlink_ask(&nl, &m.nlh, keep_all, s);
+	netlink_close(&nl);
+
+	return ret;
+}
+
+static int read_link(struct settings *s)
+{
+	union message m;
+	struct netlink nl;
+	int ret;
+
+	ret = begin_link(&nl, RTM_GETLINK, &m) ?:
+	      netlink_ask(&nl, &m.nlh, keep_link, s);
+	netlink_close(&nl);
+
+	return ret;
+}
+
+/* Returns 0, or a negative error. */
+static int read_settings(struct settings *s)
+{
+	s->size = 0;
+
+	return read_ethtool(s, ETHTOOL_MSG_RINGS_GET) ?:
+	       read_ethtool(s, ETHTOOL_MSG_CHANNELS_GET) ?:
+	       read_link(s);
+}
+
+static bool same_settings(const struct settings *a, const struct settings *b)
+{
+	return a->size == b->size && !memcmp(a->bytes, b->bytes, a->size);
+}
+
+/*
+ * Headers not split, alone or together with what would be allowed
+ */
+
+static int set_rings(struct netlink *nl, __u8 split, __u32 rx)
+{
+	union message m;
+	int ret;
+
+	ret = begin_ethtool(nl, ETHTOOL_MSG_RINGS_SET, &m);
+	if (ret)
+		return ret;
+	mnl_attr_put_u8(&m.nlh, ETHTOOL_A_RINGS_TCP_DATA_SPLIT, split);
+	mnl_attr_put_u32(&m.nlh, ETHTOOL_A_RINGS_RX, rx);
+
+	return netlink_ask(nl, &m.nlh, NULL, NULL);
+}
+
+static int split_off(struct netlink *nl)
+{
+	return set_rings(nl, ETHTOOL_TCP_DATA_SPLIT_DISABLED, NIC_RX_RING);
+}
+
+static int split_auto(struct netlink *nl)
+{
+	return set_rings(nl, ETHTOOL_TCP_DATA_SPLIT_UNKNOWN, NIC_RX_RING);
+}
+
+static int split_off_and_resize(struct netlink *nl)
+{
+	return set_rings(nl, ETHTOOL_TCP_DATA_SPLIT_DISABLED, OTHER_RX_RING);
+}
+
+static bool usual_rings(struct netlink *nl)
+{
+	return nic_configure();
+}
+
+#define SPLIT_USE(_begin) {						\
+	.begin		= (_begin),					\
+	.end		= usual_rings,					\
+	.error		= -EBUSY,					\
+	.text		= "tcp-data-split",				\
+	.bind_error	= -EOPNOTSUPP,					\
+}
+
+static const struct use use_split_off = SPLIT_USE(split_off);
+static const struct use use_split_auto = SPLIT_USE(split_auto);
+static const struct use use_split_and_size = SPLIT_USE(split_off_and_resize);
+
+/*
+ * Fewer queues
+ */
+
+static const char *lacks_queue(void)
+{
+	return nic.rxq ? NULL : "another receive queue before the one to bind";
+}
+
+static int set_channels(struct netlink *nl, __u32 nr)
+{
+	union message m;
+	int ret;
+
+	ret = begin_ethtool(nl, ETHTOOL_MSG_CHANNELS_SET, &m);
+	if (ret)
+		return ret;
+	mnl_attr_put_u32(&m.nlh, ETHTOOL_A_CHANNELS_COMBINED_COUNT, nr);
+
+	return netlink_ask(nl, &m.nlh, NULL, NULL);
+}
+
+/* A table of the user's would be in the way, too. */
+static int fewer_channels(struct netlink *nl)
+{
+	int ret;
+
+	nic_run("ethtool -X %s default", nic.name);
+	ret = set_channels(nl, nic.rxq);
+	if (ret)
+		nic_steer(nic.rxq);
+
+	return ret;
+}
+
+static bool usual_channels(struct netlink *nl)
+{
+	netlink_close(nl);
+
+	return !set_channels(nl, nic.nr_rxqs) && nic_steer(nic.rxq);
+}
+
+static const struct use use_fewer_channels = {
+	.begin		= fewer_channels,
+	.end		= usual_channels,
+	.lacks		= lacks_queue,
+	.error		= -EINVAL,
+	.text		= "memory provider",
+	.bind_error	= -ERANGE,
+};
+
+/*
+ * XDP
+ */
+
+/* Returns a file, or a negative error. */
+static int load_xdp(void)
+{
+	static const struct bpf_insn pass[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_PASS },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr attr = {
+		.prog_type	= BPF_PROG_TYPE_XDP,
+		.insns		= (unsigned long)pass,
+		.insn_cnt	= ARRAY_SIZE(pass),
+		.license	= (unsigned long)"Dual MIT/GPL",
+	};
+	int fd, tries = LOAD_TRIES;
+
+	/* The verifier gives up if it sees a signal, or task work of io_uring. */
+	do {
+		fd = syscall(__NR_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+	} while (fd < 0 && errno == EAGAIN && --tries);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static const char *lacks_bpf(void)
+{
+	int fd = load_xdp();
+
+	if (fd < 0)
+		return "CONFIG_BPF_SYSCALL";
+	close(fd);
+
+	return NULL;
+}
+
+static int set_xdp(struct netlink *nl, int fd, __u32 flags)
+{
+	union message m;
+	struct nlattr *nest;
+	int ret;
+
+	ret = begin_link(nl, RTM_SETLINK, &m);
+	if (ret)
+		return ret;
+	nest = mnl_attr_nest_start(&m.nlh, IFLA_XDP);
+	mnl_attr_put_u32(&m.nlh, IFLA_XDP_FD, fd);
+	mnl_attr_put_u32(&m.nlh, IFLA_XDP_FLAGS, flags);
+	mnl_attr_nest_end(&m.nlh, nest);
+
+	return netlink_ask(nl, &m.nlh, NULL, NULL);
+}
+
+static int attach_xdp(struct netlink *nl, __u32 flags)
+{
+	int fd = load_xdp(), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = set_xdp(nl, fd, flags);
+	close(fd);
+
+	return ret;
+}
+
+static bool detach_xdp(struct netlink *nl, __u32 flags)
+{
+	netlink_close(nl);
+
+	return !set_xdp(nl, -1, flags);
+}
+
+static int attach_native(struct netlink *nl)
+{
+	return attach_xdp(nl, XDP_FLAGS_DRV_MODE);
+}
+
+static bool detach_native(struct netlink *nl)
+{
+	return detach_xdp(nl, XDP_FLAGS_DRV_MODE);
+}
+
+static int attach_generic(struct netlink *nl)
+{
+	return attach_xdp(nl, XDP_FLAGS_SKB_MODE);
+}
+
+static bool detach_generic(struct netlink *nl)
+{
+	return detach_xdp(nl, XDP_FLAGS_SKB_MODE);
+}
+
+static const struct use use_native_xdp = {
+	.begin		= attach_native,
+	.end		= detach_native,
+	.lacks		= lacks_bpf,
+	.error		= -EBUSY,
+	.text		= "memory provider",
+	.bind_error	= -EBUSY,
+	.small_mtu	= true,
+};
+
+static const struct use use_generic_xdp = {
+	.begin		= attach_generic,
+	.end		= detach_generic,
+	.lacks		= lacks_bpf,
+	.error		= -EBUSY,
+	.text		= "memory provider",
+	.bind_error	= -EBUSY,
+};
+
+/*
+ * Memory of a DMA buffer for the same queue
+ */
+
+static const char *lacks_udmabuf(void)
+{
+	return access("/dev/udmabuf", F_OK) ? "CONFIG_UDMABUF" : NULL;
+}
+
+/* Returns a file, or a negative error. */
+static int make_dmabuf(void)
+{
+	struct udmabuf_create create = { .size = DMABUF_SIZE };
+	int memfd, dev, ret;
+
+	memfd = memfd_create("dmabuf", MFD_ALLOW_SEALING);
+	dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
+	create.memfd = memfd;
+	if (ftruncate(memfd, DMABUF_SIZE) ||
+	    fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK))
+		ret = -1;
+	else
+		ret = ioctl(dev, UDMABUF_CREATE, &create);
+	if (ret < 0)
+		ret = -errno;
+	close(dev);
+	close(memfd);
+
+	return ret;
+}
+
+static int bind_queue_to(struct netlink *nl, int dmabuf)
+{
+	union message m;
+	struct nlattr *nest;
+	int ret;
+
+	ret = begin_message(nl, "netdev", NETDEV_CMD_BIND_RX, &m);
+	if (ret)
+		return ret;
+	mnl_attr_put_u32(&m.nlh, NETDEV_A_DMABUF_IFINDEX, nic_ifindex());
+	mnl_attr_put_u32(&m.nlh, NETDEV_A_DMABUF_FD, dmabuf);
+	nest = mnl_attr_nest_start(&m.nlh, NETDEV_A_DMABUF_QUEUES);
+	mnl_attr_put_u32(&m.nlh, NETDEV_A_QUEUE_ID, nic.rxq);
+	mnl_attr_put_u32(&m.nlh, NETDEV_A_QUEUE_TYPE,
+			 NETDEV_QUEUE_TYPE_RX);
+	mnl_attr_nest_end(&m.nlh, nest);
+
+	return netlink_ask(nl, &m.nlh, NULL, NULL);
+}
+
+static int bind_dmabuf(struct netlink *nl)
+{
+	int fd = make_dmabuf(), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = bind_queue_to(nl, fd);
+	close(fd);
+
+	return ret;
+}
+
+/* It lives as long as the socket by which it was made. */
+static bool unbind_dmabuf(struct netlink *nl)
+{
+	netlink_close(nl);
+
+	return true;
+}
+
+static const struct use use_dmabuf = {
+	.begin		= bind_dmabuf,
+	.end		= unbind_dmabuf,
+	.lacks		= lacks_udmabuf,
+	.error		= -EEXIST,
+	.text		= "memory provider",
+	.bind_error	= -EEXIST,
+};
+
+/*
+ * The one, and then the other
+ */
+
+FIXTURE(exclusive)
+{
+	struct receiver r;
+	struct netlink nl;
+	unsigned int mtu;
+	bool begun;
+};
+
+FIXTURE_VARIANT(exclusive)
+{
+	const struct use *use;
+};
+
+FIXTURE_VARIANT_ADD(exclusive, split_off) { .use = &use_split_off };
+FIXTURE_VARIANT_ADD(exclusive, split_auto) { .use = &use_split_auto };
+FIXTURE_VARIANT_ADD(exclusive, split_and_size) { .use = &use_split_and_size };
+FIXTURE_VARIANT_ADD(exclusive, fewer_channels) { .use = &use_fewer_channels };
+FIXTURE_VARIANT_ADD(exclusive, native_xdp) { .use = &use_native_xdp };
+FIXTURE_VARIANT_ADD(exclusive, generic_xdp) { .use = &use_generic_xdp };
+FIXTURE_VARIANT_ADD(exclusive, dmabuf) { .use = &use_dmabuf };
+
+FIXTURE_SETUP(exclusive)
+{
+	const struct use *use = variant->use;
+	const char *lacks = use->lacks ? use->lacks() : NULL;
+
+	if (!nic.remote_v4)
+		SKIP(return, "REMOTE_V4 is not set: name the peer");
+	if (lacks)
+		SKIP(return, "there is no %s", lacks);
+	if (use->small_mtu && nic_mtu() > SMALL_MTU) {
+		self->mtu = nic_mtu();
+		ASSERT_TRUE(nic_run("ip link set %s mtu %u", nic.name,
+				    SMALL_MTU));
+	}
+}
+
+FIXTURE_TEARDOWN(exclusive)
+{
+	if (self->begun)
+		variant->use->end(&self->nl);
+	netlink_close(&self->nl);
+	if (self->mtu)
+		nic_run("ip link set %s mtu %u", nic.name, self->mtu);
+}
+
+static void expect_progress(struct __test_metadata *_metadata,
+			    struct receiver *r)
+{
+	ASSERT_TRUE(receiver_run_in_place(r, PROGRESS, PROGRESS_LIMIT))
+		TH_LOG("%s", r->why);
+}
+
+static void receive(struct __test_metadata *_metadata, struct receiver *r)
+{
+	ASSERT_TRUE(receiver_open(r, RECV_RBUF, AREA_SIZE)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, FLOW_ENDLESS,
+				     WRITE_SIZE))
+		TH_LOG("%s", r->why);
+	expect_progress(_metadata, r);
+}
+
+static void expect_refused(struct __test_metadata *_metadata,
+			   const struct use *use, struct netlink *nl)
+{
+	int error = use->begin(nl);
+
+	if (!error)
+		use->end(nl);
+	ASSERT_EQ(use->error, error) TH_LOG("it says: %s", nl->text);
+	if (use->text)
+		EXPECT_NE(NULL, strstr(nl->text, use->text))
+			TH_LOG("it says: \"%s\"", nl->text);
+}
+
+/* The queue is bound: the other use is refused. */
+TEST_F_TIMEOUT(exclusive, refused, TIMEOUT_S)
+{
+	struct settings before, after;
+
+	receive(_metadata, &self->r);
+	ASSERT_EQ(0, read_settings(&before));
+	expect_refused(_metadata, variant->use, &self->nl);
+	ASSERT_EQ(0, read_settings(&after));
+	EXPECT_TRUE(same_settings(&before, &after));
+	expect_progress(_metadata, &self->r);
+	receiver_close(&self->r);
+}
+
+static void expect_unbound(struct __test_metadata *_metadata,
+			   struct receiver *r, int error)
+{
+	struct settings before, after;
+	int ret;
+
+	ASSERT_EQ(0, read_settings(&before));
+	receiver_prepare(r, RECV_RBUF, AREA_SIZE);
+	ret = receiver_register(r);
+	if (ret)
+		ifq_args_free(&r->args);
+	else
+		receiver_close(r);
+	EXPECT_EQ(error, ret);
+	EXPECT_EQ(0, proc_pinned_kib());
+	ASSERT_EQ(0, read_settings(&after));
+	EXPECT_TRUE(same_settings(&before, &after));
+}
+
+/* The other use came first: the queue can't be bound, until that has ended. */
+TEST_F_TIMEOUT(exclusive, refuses, TIMEOUT_S)
+{
+	const struct use *use = variant->use;
+
+	ASSERT_EQ(0, use->begin(&self->nl))
+		TH_LOG("it says: \"%s\"", self->nl.text);
+	self->begun = true;
+	expect_unbound(_metadata, &self->r, use->bind_error);
+	self->begun = false;
+	ASSERT_TRUE(use->end(&self->nl))
+		TH_LOG("it says: \"%s\"", self->nl.text);
+	receive(_metadata, &self->r);
+	receiver_close(&self->r);
+}
+
+ZCRX_TEST_MAIN
