@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Have a socket's packets come to the queue: by a filter, by a filter and an RSS
+ * context, or else by way of the RSS table.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "nic_impl.h"
+#include "nic_rss.h"
+
+static struct zcrx_steered *find_steered(const struct zcrx_nic *nic, int fd)
+{
+	unsigned int i;
+
+	for (i = 0; i < nic->nr_steered; i++)
+		if (nic->steered[i].fd == fd)
+			return &nic->steered[i];
+
+	return NULL;
+}
+
+static int begin(const struct zcrx_nic *nic, struct zcrx_owners *owners)
+{
+	memset(owners, 0, sizeof(*owners));
+	owners->ifindex = nic->ifindex;
+	owners->name = nic->name;
+	owners->dir = nic->dir;
+	owners->own = nic->rec;
+
+	return zcrx_owners_begin(owners);
+}
+
+/*
+ * Filters
+ */
+
+static int refuse_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow, int err)
+{
+	zcrx_record_del_rule(nic->rec, flow);
+	zcrx_record_save(nic->dir, nic->rec);
+	if (err != -ENOSPC && err != -EBUSY)
+		nic->no_rules = true;
+
+	return zcrx_fail(err, "%s refuses a filter for packets to TCP port %u: %s",
+			 nic->name, ntohs(flow->dport), strerror(-err));
+}
+
+static int add_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow)
+{
+	unsigned int location;
+	int ret;
+
+	/* One that is there already is another socket's, or somebody else's. */
+	if (zcrx_record_has_rule(nic->rec, flow) ||
+	    !zcrx_hw_find_rule(nic->ifindex, flow, &nic->target, &location))
+		return 0;
+	if (zcrx_record_add_rule(nic->rec, flow))
+		return zcrx_fail(-ENOMEM, "no memory to steer a connection");
+	ret = zcrx_record_save(nic->dir, nic->rec);
+	if (ret) {
+		zcrx_record_del_rule(nic->rec, flow);
+		return ret;
+	}
+	ret = zcrx_hw_add_rule(nic->ifindex, flow, &nic->target);
+
+	return ret ? refuse_rule(nic, flow, ret) : 0;
+}
+
+static bool is_used(const struct zcrx_nic *nic, const struct zcrx_flow *flow)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < nic->nr_steered; i++)
+		for (k = 0; k < nic->steered[i].nr_flows; k++)
+			if (zcrx_flow_equal(&nic->steered[i].flows[k], flow))
+				return true;
+
+	return false;
+}
+
+static int del_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow)
+{
+	unsigned int location;
+	int ret;
+
+	if (!zcrx_record_has_rule(nic->rec, flow) || is_used(nic, flow))
+		return 0;
+	ret = zcrx_hw_find_rule(nic->ifindex, flow, &nic->target, &location);
+	if (!ret)
+		ret = zcrx_hw_del_rule(nic->ifindex, location);
+	if (ret && ret != -ENOENT)
+		return zcrx_fail(ret, "a filter of %s can't be deleted: %s: see ethtool -n %s",
+				 nic->name, strerror(-ret), nic->name);
+	zcrx_record_del_rule(nic->rec, flow);
+
+	return zcrx_record_save(nic->dir, nic->rec);
+}
+
+static int del_rules(struct zcrx_nic *nic, const struct zcrx_flow *flows,
+		     unsigned int nr)
+{
+	int ret = 0, err;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		err = del_rule(nic, &flows[i]);
+		ret = ret ? ret : err;
+	}
+
+	return ret;
+}
+
+static int add_rules(struct zcrx_nic *nic, const struct zcrx_steered *steered)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < steered->nr_flows; i++) {
+		ret = add_rule(nic, &steered->flows[i]);
+		if (ret) {
+			del_rules(nic, steered->flows, i);
+			return ret;
+		}
+	}
+
+	return 0;
+}
+
+/* An RSS context that is all our queue, for a NIC whose filters can't name a
+ * queue. One that is there already is the administrator's.
+ */
+static int make_context(struct zcrx_nic *nic)
+{
+	int context = zcrx_hw_find_context(nic->ifindex, nic->rec->queue), ret;
+
+	if (context < 0) {
+		nic->rec->context = true;
+		ret = zcrx_record_save(nic->dir, nic->rec);
+		if (ret)
+			return ret;
+		context = zcrx_hw_add_context(nic->ifindex, nic->rec->queue);
+	}
+	if (context <= 0) {
+		nic->rec->context = false;
+		return zcrx_record_save(nic->dir, nic->rec) ?: -EOPNOTSUPP;
+	}
+	nic->target.context = context;
+	nic->no_rules = false;
+
+	return 0;
+}
+
+static int steer_by_rule(struct zcrx_nic *nic, const struct zcrx_steered *steered)
+{
+	int ret;
+
+	if (nic->no_rules)
+		return -EOPNOTSUPP;
+	ret = add_rules(nic, steered);
+	if (!ret || !nic->no_rules || nic->target.context)
+		return ret;
+
+	ret = make_context(nic);
+
+	return ret ? ret : add_rules(nic, steered);
+}
+
+/*
+ * RSS table
+ */
+
+static int hash_flow(const struct zcrx_nic *nic, const struct zcrx_flow *flow,
+		     unsigned int *entry)
+{
+	int ports = zcrx_hw_hashes_ports(nic->ifindex, flow->family);
+	struct zcrx_rss *rss = NULL;
+	int ret = zcrx_hw_rss(nic->ifindex, &rss);
+
+	if (ret || ports < 0 || !rss->toeplitz || rss->key_size < ZCRX_KEY_MIN ||
+	    rss->size != nic->rec->size)
+		ret = zcrx_fail(-EOPNOTSUPP, "connections can't be steered on %s: it takes no filter for one (ethtool -N), and how it spreads them (ethtool -x) is not known",
+				nic->name);
+	else
+		*entry = zcrx_toeplitz(rss->key, flow, ports) % rss->size;
+	free(rss);
+
+	return ret;
+}
+
+static int check_entry(const struct zcrx_owners *owners, unsigned int entry)
+{
+	const struct zcrx_record *rec;
+	unsigned int i;
+
+	for (i = 0; i < owners->others.nr; i++) {
+		rec = owners->others.list[i];
+		if (rec->alive && entry < rec->size && rec->moved[entry])
+			return zcrx_fail(-EBUSY, "a connection can't be told from one of process %d's by the RSS table of %s: its bytes will be copied",
+					 (int)rec->pid, owners->name);
+	}
+
+	return 0;
+}
+
+static int set_entry(const struct zcrx_owners *owners, unsigned int entry,
+		     bool moved)
+{
+	struct zcrx_record *rec = owners->own;
+	int ret;
+
+	rec->moved[entry] = moved;
+	ret = zcrx_record_save(owners->dir, rec);
+	if (!ret)
+		ret = zcrx_owners_apply_rss(owners, NULL);
+	if (ret)
+		rec->moved[entry] = !moved;
+
+	return ret;
+}
+
+static int steer_by_entry(const struct zcrx_nic *nic,
+			  const struct zcrx_owners *owners,
+			  struct zcrx_steered *steered)
+{
+	int ret;
+
+	if (!zcrx_flow_is_connection(steered->flows))
+		return zcrx_fail(-EOPNOTSUPP, "%s takes no filter for a port (ethtool -N): steer each connection once it has been accepted",
+				 nic->name);
+	ret = hash_flow(nic, steered->flows, &steered->entry);
+	if (!ret)
+		ret = check_entry(owners, steered->entry);
+	if (!ret && !nic->rec->moved[steered->entry])
+		ret = set_entry(owners, steered->entry, true);
+
+	return ret;
+}
+
+static int unsteer_entry(const struct zcrx_nic *nic,
+			 const struct zcrx_owners *owners, unsigned int entry)
+{
+	unsigned int i;
+
+	for (i = 0; i < nic->nr_steered; i++)
+		if (nic->steered[i].how == ZCRX_BY_ENTRY &&
+		    nic->steered[i].entry == entry)
+			return 0;
+
+	return set_entry(owners, entry, false);
+}
+
+/*
+ * Sockets
+ */
+
+static int steer_flows(struct zcrx_nic *nic, struct zcrx_steered *steered)
+{
+	struct zcrx_owners owners;
+	int ret = begin(nic, &owners);
+
+	if (ret)
+		return ret;
+	steered->how = ZCRX_BY_RULE;
+	ret = steer_by_rule(nic, steered);
+	if (ret) {
+		steered->how = ZCRX_BY_ENTRY;
+		ret = steer_by_entry(nic, &owners, steered);
+	}
+	zcrx_owners_end(&owners);
+
+	return ret;
+}
+
+/**
+ * zcrx_nic_steer() - have a socket's packets come to the queue
+ * @nic: the queue
+ * @fd: a connected TCP socket, or a listening one, for all connections to its
+ *	port
+ *
+ * Until zcrx_nic_unsteer(), also if the socket is closed. A socket that is told
+ * again counts once. Where the RSS table is used, a connection's packets come
+ * along with those of others that have the same entry.
+ *
+ * Return: 0 or a negative errno, with a sentence; bytes will be copied then.
+ * -EOPNOTSUPP: the NIC has no means to that; -EBUSY: another process has it.
+ */
+int zcrx_nic_steer(struct zcrx_nic *nic, int fd)
+{
+	struct zcrx_steered steered = { .fd = fd, .how = ZCRX_BY_NOTHING }, *list;
+	int ret = zcrx_flows_of_socket(fd, steered.flows);
+
+	if (ret < 0)
+		return ret;
+	steered.nr_flows = ret;
+	if (find_steered(nic, fd))
+		zcrx_nic_unsteer(nic, fd);
+	list = realloc(nic->steered, (nic->nr_steered + 1) * sizeof(*list));
+	if (!list)
+		return zcrx_fail(-ENOMEM, "no memory to steer a connection");
+	nic->steered = list;
+	ret = nic->single ? 0 : steer_flows(nic, &steered);
+	if (ret)
+		return ret;
+	list[nic->nr_steered++] = steered;
+
+	return 0;
+}
+
+static int undo(struct zcrx_nic *nic, const struct zcrx_steered *steered)
+{
+	struct zcrx_owners owners;
+	int ret = begin(nic, &owners);
+
+	if (ret)
+		return ret;
+	if (steered->how == ZCRX_BY_RULE)
+		ret = del_rules(nic, steered->flows, steered->nr_flows);
+	else
+		ret = unsteer_entry(nic, &owners, steered->entry);
+	zcrx_owners_end(&owners);
+
+	return ret;
+}
+
+/**
+ * zcrx_nic_unsteer() - undo zcrx_nic_steer()
+ * @nic: the queue
+ * @fd: what was given then; it may have been closed
+ *
+ * Return: 0 or a negative errno, with a sentence; -ENOENT: it was not steered.
+ */
+int zcrx_nic_unsteer(struct zcrx_nic *nic, int fd)
+{
+	struct zcrx_steered *entry = find_steered(nic, fd), steered;
+
+	if (!entry)
+		return zcrx_fail(-ENOENT, "socket %d is not steered to queue %u of %s",
+				 fd, nic->rec->queue, nic->name);
+	steered = *entry;
+	*entry = nic->steered[--nic->nr_steered];
+
+	return steered.how == ZCRX_BY_NOTHING ? 0 : undo(nic, &steered);
+}
