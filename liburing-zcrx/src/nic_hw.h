@@ -110,7 +110,7 @@ int zcrx_hw_find_context(unsigned int ifindex, unsigned int queue);
 int zcrx_hw_add_context(unsigned int ifindex, unsigned int queue);
 int zcrx_hw_del_context(unsigned int ifindex, unsigned int context);
 
-/* What the kernel said about the last refusal in this thread */
+/* What the kernel said about the last refusal in this thread, if by netlink */
 const char *zcrx_hw_said(int err);
 
 #endif

@@ -202,11 +202,12 @@ static bool is_table(unsigned int ifindex, const uint32_t *table,
 	return is;
 }
 
-static int refused(const struct zcrx_owners *owners, const char *what, int err)
+static int refused(const struct zcrx_owners *owners, const char *what, int err,
+		   const char *why)
 {
 	return zcrx_fail(err, "%s of %s can't be set: %s", what, owners->name,
 			 err == -EPERM ? "run as root, or with CAP_NET_ADMIN" :
-					 zcrx_hw_said(err));
+					 why);
 }
 
 /**
@@ -231,7 +232,7 @@ int zcrx_owners_apply_rss(const struct zcrx_owners *owners,
 		ret = zcrx_hw_set_rss(owners->ifindex, table, original->size);
 	free(table);
 
-	return ret ? refused(owners, "the RSS table", ret) : 0;
+	return ret ? refused(owners, "the RSS table", ret, strerror(-ret)) : 0;
 }
 
 /*
@@ -254,7 +255,7 @@ static int put_table_back(const struct zcrx_owners *owners,
 	if (ret == -EINVAL)
 		ret = zcrx_hw_set_rss(owners->ifindex, NULL, 0);
 
-	return ret ? refused(owners, "the RSS table", ret) : 0;
+	return ret ? refused(owners, "the RSS table", ret, strerror(-ret)) : 0;
 }
 
 static int put_split_back(const struct zcrx_owners *owners,
@@ -269,7 +270,7 @@ static int put_split_back(const struct zcrx_owners *owners,
 		ret = zcrx_hw_set_split(owners->ifindex, rec->split,
 					rec->threshold);
 
-	return ret ? refused(owners, "header split", ret) : 0;
+	return ret ? refused(owners, "header split", ret, zcrx_hw_said(ret)) : 0;
 }
 
 static int delete_rules(const struct zcrx_owners *owners,
@@ -310,7 +311,7 @@ static int delete_filters(const struct zcrx_owners *owners,
 		return ret;
 	ret = zcrx_hw_del_context(owners->ifindex, context);
 
-	return ret ? refused(owners, "an RSS context", ret) : 0;
+	return ret ? refused(owners, "an RSS context", ret, strerror(-ret)) : 0;
 }
 
 static bool is_last(const struct zcrx_owners *owners,

@@ -41,7 +41,7 @@ static int refuse_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow, int e
 {
 	zcrx_record_del_rule(nic->rec, flow);
 	zcrx_record_save(nic->dir, nic->rec);
-	if (err != -ENOSPC && err != -EBUSY)
+	if (err != -ENOSPC && err != -EBUSY && err != -EEXIST)
 		nic->no_rules = true;
 
 	return zcrx_fail(err, "%s refuses a filter for packets to TCP port %u: %s",
@@ -265,7 +265,7 @@ static int steer_flows(struct zcrx_nic *nic, struct zcrx_steered *steered)
 		return ret;
 	steered->how = ZCRX_BY_RULE;
 	ret = steer_by_rule(nic, steered);
-	if (ret) {
+	if (ret && (nic->no_rules || zcrx_flow_is_connection(steered->flows))) {
 		steered->how = ZCRX_BY_ENTRY;
 		ret = steer_by_entry(nic, &owners, steered);
 	}

@@ -383,6 +383,8 @@ static void no_room_for_rules(void)
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
 	EXPECT(!zcrx_nic_steer(nic, p.ours));
 	EXPECT(fake_nic_queue_of(&p.flow) == 3 && fake_nic_count(3) == 1);
+	EXPECT(zcrx_nic_steer(nic, p.listener) == -ENOSPC);
+	EXPECT(strstr(zcrx_error(), FAKE_NAME));
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
 	pair_close(&p);
@@ -686,6 +688,33 @@ static void death_in_reset(void)
 	EXPECT(nr > 4);
 }
 
+/* As many as can be at once, again and again */
+static void crowd(void)
+{
+	struct zcrx_nic *nic;
+	int status, i, round;
+
+	begin();
+	for (i = 0; i < 8; i++) {
+		if (fork())
+			continue;
+		for (round = 0; round < 20; round++) {
+			int ret = zcrx_nic_open(&nic, FAKE_NAME, -1);
+
+			if (ret && ret != -ENOSPC)
+				_exit(1);
+			if (!ret && !has_queue(zcrx_nic_rxq(nic)))
+				_exit(2);
+			if (!ret)
+				zcrx_nic_close(nic);
+		}
+		_exit(0);
+	}
+	for (i = 0; i < 8; i++)
+		EXPECT(wait(&status) > 0 && !status);
+	EXPECT(as_found());
+}
+
 /*
  * Finding
  */
@@ -742,6 +771,7 @@ static const struct ktap_case cases[] = {
 	{ "death at every step, filters", death_with_rules },
 	{ "death at every step, RSS contexts", death_with_contexts },
 	{ "death while putting back", death_in_reset },
+	{ "many processes at once", crowd },
 	{ "interface of a socket", find },
 };
 
