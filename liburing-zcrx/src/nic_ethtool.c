@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * What ethtool's ioctl tells and sets: RSS, filters, the driver's name. By
- * netlink, RSS can be set since Linux 6.16 only, and filters not at all.
+ * netlink, RSS can be set since Linux 6.17 only, and filters not at all.
  */
 #include <errno.h>
 #include <fcntl.h>
