@@ -287,8 +287,8 @@ int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq)
 
 /**
  * zcrx_nic_close() - put everything back
- * @nic: no more to be used; NULL is fine. The ring that the queue was registered
- *	 with has been closed
+ * @nic: no more to be used; NULL is fine. The ring that the queue was
+ *	 registered with has been closed
  *
  * What can't be put back now, since the queue is still in use, say, is by the
  * next zcrx_nic_open() or zcrx_nic_reset().
@@ -330,8 +330,8 @@ static int reset(struct zcrx_owners *owners)
  * What living ones have set stays.
  *
  * Return: 0, also if there was nothing to do, or a negative errno, with a
- * sentence; -EBUSY: a dead process' queue is still in use; -EBADMSG: a record is
- * garbled.
+ * sentence; -EBUSY: the queue of a dead process is still in use; -EBADMSG: a
+ * record is garbled.
  */
 int zcrx_nic_reset(const char *ifname)
 {

@@ -330,7 +330,8 @@ int zcrx_hw_del_context(unsigned int ifindex, unsigned int context)
  * Filters
  */
 
-static void set_v4(struct ethtool_rx_flow_spec *spec, const struct zcrx_flow *flow)
+static void set_v4(struct ethtool_rx_flow_spec *spec,
+		   const struct zcrx_flow *flow)
 {
 	struct ethtool_tcpip4_spec *v = &spec->h_u.tcp_ip4_spec;
 	struct ethtool_tcpip4_spec *mask = &spec->m_u.tcp_ip4_spec;
@@ -346,7 +347,8 @@ static void set_v4(struct ethtool_rx_flow_spec *spec, const struct zcrx_flow *fl
 	mask->pdst = v->pdst ? 0xffff : 0;
 }
 
-static void set_v6(struct ethtool_rx_flow_spec *spec, const struct zcrx_flow *flow)
+static void set_v6(struct ethtool_rx_flow_spec *spec,
+		   const struct zcrx_flow *flow)
 {
 	struct ethtool_tcpip6_spec *v = &spec->h_u.tcp_ip6_spec;
 	struct ethtool_tcpip6_spec *mask = &spec->m_u.tcp_ip6_spec;
@@ -379,7 +381,8 @@ static void set_spec(struct ethtool_rxnfc *nfc, const struct zcrx_flow *flow,
 	}
 }
 
-static bool same_rule(const struct ethtool_rxnfc *a, const struct ethtool_rxnfc *b)
+static bool same_rule(const struct ethtool_rxnfc *a,
+		      const struct ethtool_rxnfc *b)
 {
 	return a->fs.flow_type == b->fs.flow_type &&
 	       a->fs.ring_cookie == b->fs.ring_cookie &&

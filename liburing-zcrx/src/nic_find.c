@@ -13,7 +13,8 @@
 /* VLANs in VLANs end here. */
 #define MAX_DEPTH	8
 
-static bool same_address(const struct sockaddr *a, const struct sockaddr_storage *b)
+static bool same_address(const struct sockaddr *a,
+			 const struct sockaddr_storage *b)
 {
 	struct sockaddr_in6 v6a, v6b;
 	struct sockaddr_in v4a, v4b;
@@ -32,7 +33,7 @@ static bool same_address(const struct sockaddr *a, const struct sockaddr_storage
 	       (!v6b.sin6_scope_id || v6a.sin6_scope_id == v6b.sin6_scope_id);
 }
 
-/* An address may have a label: the interface's name, a colon, something else. */
+/* An address may have a label: the interface's name, a colon, and more. */
 static unsigned int find_by_address(const struct sockaddr_storage *addr)
 {
 	struct ifaddrs *list, *ifa;
@@ -104,7 +105,8 @@ static bool can_zero_copy(const char *ifname)
 	if (zcrx_nic_describe(ifname, &info))
 		return false;
 	can = info.up && !info.loopback && has_spare_queue(&info) &&
-	      (info.split == ZCRX_SPLIT_ON || info.can_switch_split == ZCRX_YES);
+	      (info.split == ZCRX_SPLIT_ON ||
+	       info.can_switch_split == ZCRX_YES);
 	zcrx_nic_info_free(&info);
 
 	return can;
@@ -180,7 +182,8 @@ static int find_of_connection(char ifname[IFNAMSIZ], int fd,
 }
 
 /* The interface that a socket is bound to, or the link-local peer's, or 0 */
-static unsigned int fixed_interface(int fd, const struct sockaddr_storage *local)
+static unsigned int fixed_interface(int fd,
+				    const struct sockaddr_storage *local)
 {
 	struct sockaddr_in6 v6;
 	socklen_t len = sizeof(int);

@@ -42,8 +42,8 @@ int zcrx_socket_name(int fd, bool remote, struct sockaddr_storage *addr)
 		return zcrx_fail(-errno, "file descriptor %d has no %s address: %s",
 				 fd, remote ? "peer's" : "local", strerror(errno));
 	if (addr->ss_family != AF_INET && addr->ss_family != AF_INET6)
-		return zcrx_fail(-EAFNOSUPPORT,
-				 "socket %d is neither of IPv4 nor of IPv6", fd);
+		return zcrx_fail(-EAFNOSUPPORT, "socket %d is neither of IPv4 nor of IPv6",
+				 fd);
 	unmap_v4(addr);
 
 	return 0;
@@ -96,7 +96,8 @@ static bool takes_v4(int fd, const struct zcrx_flow *flow)
 	int only = 1;
 	socklen_t len = sizeof(only);
 
-	return flow->family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&flow->dst) &&
+	return flow->family == AF_INET6 &&
+	       IN6_IS_ADDR_UNSPECIFIED(&flow->dst) &&
 	       !getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len) && !only;
 }
 

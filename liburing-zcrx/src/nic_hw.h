@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
 /*
- * What the kernel is asked about a NIC, and told to change. Functions return 0 or
- * more, or a negative errno, without a sentence; nic_netlink.c, nic_ethtool.c.
+ * What the kernel is asked about a NIC, and told to change; nic_netlink.c and
+ * nic_ethtool.c. Functions return 0 or more, or a negative errno, without a
+ * sentence.
  */
 #ifndef ZCRX_NIC_HW_H
 #define ZCRX_NIC_HW_H

@@ -301,7 +301,6 @@ int zcrx_hw_set_split(unsigned int ifindex, unsigned int split, int threshold)
  * Features
  */
 
-
 static int on_bit_attr(const struct nlattr *attr, void *data)
 {
 	if (mnl_attr_get_type(attr) == ETHTOOL_A_BITSET_BIT_NAME &&
@@ -435,7 +434,7 @@ int zcrx_hw_queues(unsigned int ifindex, struct zcrx_queues *queues)
 
 struct vlan {
 	unsigned int	link;
-	bool		elsewhere;	/* link is of another network namespace */
+	bool		elsewhere;	/* in another network namespace */
 	bool		is_vlan;
 };
 
@@ -526,7 +525,8 @@ static int on_route(const struct nlmsghdr *nlh, void *data)
 }
 
 static void put_address(struct nlmsghdr *nlh, int type,
-			const struct sockaddr_storage *addr, unsigned char *bits)
+			const struct sockaddr_storage *addr,
+			unsigned char *bits)
 {
 	struct sockaddr_in6 v6;
 	struct sockaddr_in v4;

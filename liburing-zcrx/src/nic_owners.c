@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * Header split and the RSS table belong to all owners of queues of a NIC. Header
- * split is on as long as there is one. The RSS table is composed, of what it was
- * before the first one came and of what each of them wants. The last one to go
- * puts both back.
+ * Header split and the RSS table belong to all owners of queues of a NIC.
+ * Header split is on as long as there is one. The RSS table is composed, of
+ * what it was before the first one came and of what each of them wants. The
+ * last one to go puts both back.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -196,7 +196,8 @@ static bool is_table(unsigned int ifindex, const uint32_t *table,
 
 	if (zcrx_hw_rss(ifindex, &rss))
 		return false;
-	is = rss->size == size && !memcmp(rss->table, table, size * sizeof(*table));
+	is = rss->size == size &&
+	     !memcmp(rss->table, table, size * sizeof(*table));
 	free(rss);
 
 	return is;
@@ -264,13 +265,17 @@ static int put_split_back(const struct zcrx_owners *owners,
 	struct zcrx_rings rings;
 	int ret = zcrx_hw_rings(owners->ifindex, &rings);
 
-	if (!ret && rings.split == rec->split && rings.threshold == rec->threshold)
+	if (!ret && rings.split == rec->split &&
+	    rings.threshold == rec->threshold)
 		return 0;
 	if (!ret)
 		ret = zcrx_hw_set_split(owners->ifindex, rec->split,
 					rec->threshold);
 
-	return ret ? refused(owners, "header split", ret, zcrx_hw_said(ret)) : 0;
+	if (ret)
+		return refused(owners, "header split", ret, zcrx_hw_said(ret));
+
+	return 0;
 }
 
 static int delete_rules(const struct zcrx_owners *owners,

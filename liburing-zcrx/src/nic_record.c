@@ -225,6 +225,11 @@ static bool has_owner(int fd)
 	return false;
 }
 
+static unsigned long queue_of(const char *name)
+{
+	return strtoul(name + strlen(NAME_PREFIX), NULL, 10);
+}
+
 static struct zcrx_record *load(int dir, const char *name)
 {
 	struct zcrx_record *rec = NULL;
@@ -238,13 +243,13 @@ static struct zcrx_record *load(int dir, const char *name)
 	if (text)
 		rec = zcrx_record_parse(text);
 	free(text);
-	if (rec && rec->queue != strtoul(name + strlen(NAME_PREFIX), NULL, 10)) {
-		zcrx_record_free(rec);
-		rec = NULL;
-	}
 	if (rec)
 		rec->alive = has_owner(fd);
 	close(fd);
+	if (rec && rec->queue != queue_of(name)) {
+		zcrx_record_free(rec);
+		return NULL;
+	}
 
 	return rec;
 }
@@ -297,8 +302,8 @@ static int load_all(DIR *d, int dir, struct zcrx_records *recs)
  * @dir: its directory, locked, or else they may change meanwhile
  * @recs: filled in
  *
- * Return: 0 or a negative errno, with a sentence. What is no record is left out,
- * and named in @recs.
+ * Return: 0 or a negative errno, with a sentence. What is no record is left
+ * out, and named in @recs.
  */
 int zcrx_records_load(int dir, struct zcrx_records *recs)
 {

@@ -4,9 +4,9 @@
  *
  * Each interface has a directory /run/zcrx/NETNS-IFINDEX, and each queue that
  * somebody has set up a file in it. A record is written before what it tells of
- * is done, and removed when all is put back. Its owner holds a lock on it, which
- * the kernel drops when the last process that has it ends: a record without a
- * lock is a dead owner's. The lock on the directory serialises owners.
+ * is done, and removed when all is put back. Its owner holds a lock on it,
+ * which the kernel drops when the last process that has it ends: a record
+ * without a lock is a dead owner's. A lock on the directory serialises owners.
  *
  *	zcrx-nic 1
  *	interface eth0		for people, as the pid
@@ -15,8 +15,8 @@
  *	split 1			header split as it was, ethtool's number
  *	threshold 0		its threshold, unless there is none
  *	table 0 0 1 1 2 2 3 3	RSS table as it was
- *	moved 1 17		entries of it that steer connections to the queue
- *	context			a further RSS table was made, all of it the queue
+ *	moved 1 17		entries of it that steer to the queue
+ *	context			a further RSS table was made, all the queue
  *	rule 192.0.2.1 5201 192.0.2.2 40000
  *				a filter was made: source and destination
  *	end
@@ -84,7 +84,8 @@ void zcrx_record_free(struct zcrx_record *rec);
 int zcrx_record_set_table(struct zcrx_record *rec, const uint32_t *table,
 			  unsigned int size);
 int zcrx_record_add_rule(struct zcrx_record *rec, const struct zcrx_flow *flow);
-void zcrx_record_del_rule(struct zcrx_record *rec, const struct zcrx_flow *flow);
+void zcrx_record_del_rule(struct zcrx_record *rec,
+			  const struct zcrx_flow *flow);
 bool zcrx_record_has_rule(const struct zcrx_record *rec,
 			  const struct zcrx_flow *flow);
 

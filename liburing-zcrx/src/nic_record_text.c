@@ -225,8 +225,8 @@ static bool parse_moved(struct zcrx_record *rec, char *line)
 	return true;
 }
 
-static bool parse_end(int family, char *address, char *port, struct in6_addr *ip,
-		      in_port_t *port_number)
+static bool parse_end(int family, char *address, char *port,
+		      struct in6_addr *ip, in_port_t *port_number)
 {
 	unsigned long number;
 
@@ -240,7 +240,8 @@ static bool parse_end(int family, char *address, char *port, struct in6_addr *ip
 
 static bool parse_rule(struct zcrx_record *rec, char *line)
 {
-	struct zcrx_flow flow = { .family = strchr(line, ':') ? AF_INET6 : AF_INET };
+	int family = strchr(line, ':') ? AF_INET6 : AF_INET;
+	struct zcrx_flow flow = { .family = family };
 	char *word[4], *rest = NULL;
 	unsigned int i;
 
@@ -251,8 +252,8 @@ static bool parse_rule(struct zcrx_record *rec, char *line)
 	}
 
 	return !*rest &&
-	       parse_end(flow.family, word[0], word[1], &flow.src, &flow.sport) &&
-	       parse_end(flow.family, word[2], word[3], &flow.dst, &flow.dport) &&
+	       parse_end(family, word[0], word[1], &flow.src, &flow.sport) &&
+	       parse_end(family, word[2], word[3], &flow.dst, &flow.dport) &&
 	       !zcrx_record_add_rule(rec, &flow);
 }
 

@@ -120,7 +120,8 @@ static void move_entries(uint32_t *table, unsigned int size,
  */
 void zcrx_rss_compose(uint32_t *table, const uint32_t *original,
 		      unsigned int size, unsigned int nr_queues,
-		      const struct zcrx_rss_owner *owners, unsigned int nr_owners)
+		      const struct zcrx_rss_owner *owners,
+		      unsigned int nr_owners)
 {
 	uint32_t next = nr_queues - 1, q;
 	unsigned int i;
@@ -129,7 +130,8 @@ void zcrx_rss_compose(uint32_t *table, const uint32_t *original,
 	for (i = 0; i < size; i++) {
 		if (!is_owned(table[i], owners, nr_owners))
 			continue;
-		q = next_free(next, nr_queues, original, size, owners, nr_owners);
+		q = next_free(next, nr_queues, original, size, owners,
+			      nr_owners);
 		if (is_owned(q, owners, nr_owners))
 			break;
 		table[i] = q;
@@ -140,7 +142,7 @@ void zcrx_rss_compose(uint32_t *table, const uint32_t *original,
 }
 
 /**
- * zcrx_rss_is_default() - is it the table that the kernel takes for a reset one?
+ * zcrx_rss_is_default() - is it the table that a reset makes?
  * @table: the table
  * @size: entries
  * @nr_queues: of the NIC

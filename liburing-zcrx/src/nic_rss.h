@@ -25,7 +25,8 @@ uint32_t zcrx_toeplitz(const uint8_t *key, const struct zcrx_flow *flow,
 		       bool ports);
 void zcrx_rss_compose(uint32_t *table, const uint32_t *original,
 		      unsigned int size, unsigned int nr_queues,
-		      const struct zcrx_rss_owner *owners, unsigned int nr_owners);
+		      const struct zcrx_rss_owner *owners,
+		      unsigned int nr_owners);
 bool zcrx_rss_is_default(const uint32_t *table, unsigned int size,
 			 unsigned int nr_queues);
 

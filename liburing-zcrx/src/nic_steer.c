@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * Have a socket's packets come to the queue: by a filter, by a filter and an RSS
- * context, or else by way of the RSS table.
+ * Have a socket's packets come to the queue: by a filter, by a filter and an
+ * RSS context, or else by way of the RSS table.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -37,7 +37,8 @@ static int begin(const struct zcrx_nic *nic, struct zcrx_owners *owners)
  * Filters
  */
 
-static int refuse_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow, int err)
+static int refuse_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow,
+		       int err)
 {
 	zcrx_record_del_rule(nic->rec, flow);
 	zcrx_record_save(nic->dir, nic->rec);
@@ -153,7 +154,8 @@ static int make_context(struct zcrx_nic *nic)
 	return 0;
 }
 
-static int steer_by_rule(struct zcrx_nic *nic, const struct zcrx_steered *steered)
+static int steer_by_rule(struct zcrx_nic *nic,
+			 const struct zcrx_steered *steered)
 {
 	int ret;
 
@@ -179,8 +181,8 @@ static int hash_flow(const struct zcrx_nic *nic, const struct zcrx_flow *flow,
 	struct zcrx_rss *rss = NULL;
 	int ret = zcrx_hw_rss(nic->ifindex, &rss);
 
-	if (ret || ports < 0 || !rss->toeplitz || rss->key_size < ZCRX_KEY_MIN ||
-	    rss->size != nic->rec->size)
+	if (ret || ports < 0 || !rss->toeplitz ||
+	    rss->key_size < ZCRX_KEY_MIN || rss->size != nic->rec->size)
 		ret = zcrx_fail(-EOPNOTSUPP, "connections can't be steered on %s: it takes no filter for one (ethtool -N), and how it spreads them (ethtool -x) is not known",
 				nic->name);
 	else
@@ -289,7 +291,7 @@ static int steer_flows(struct zcrx_nic *nic, struct zcrx_steered *steered)
  */
 int zcrx_nic_steer(struct zcrx_nic *nic, int fd)
 {
-	struct zcrx_steered steered = { .fd = fd, .how = ZCRX_BY_NOTHING }, *list;
+	struct zcrx_steered steered = { .fd = fd }, *list;
 	int ret = zcrx_flows_of_socket(fd, steered.flows);
 
 	if (ret < 0)

@@ -68,7 +68,8 @@ static int get_rss(struct ethtool_rxfh *rxfh)
 
 	if (rxfh->rss_context && driver.no_contexts)
 		return -EOPNOTSUPP;
-	if (rxfh->rss_context >= CONTEXTS || !driver.has_context[rxfh->rss_context])
+	if (rxfh->rss_context >= CONTEXTS ||
+	    !driver.has_context[rxfh->rss_context])
 		return -ENOENT;
 	if (!rxfh->indir_size) {
 		rxfh->indir_size = SIZE;
@@ -79,7 +80,8 @@ static int get_rss(struct ethtool_rxfh *rxfh)
 		return -EINVAL;
 	rxfh->hfunc = 1;
 	((__u8 *)rxfh)[XFRM] = driver.xfrm;
-	memcpy(rxfh->rss_config, driver.table[rxfh->rss_context], sizeof(__u32) * SIZE);
+	memcpy(rxfh->rss_config, driver.table[rxfh->rss_context],
+	       SIZE * sizeof(__u32));
 	for (i = 0; i < rxfh->key_size; i++)
 		((__u8 *)(rxfh->rss_config + SIZE))[i] = i;
 
@@ -102,7 +104,8 @@ static int set_rss(struct ethtool_rxfh *rxfh)
 	int context = rxfh->rss_context;
 	unsigned int i;
 
-	if (((__u8 *)rxfh)[XFRM] != driver.xfrm || rxfh->key_size || rxfh->hfunc)
+	if (((__u8 *)rxfh)[XFRM] != driver.xfrm || rxfh->key_size ||
+	    rxfh->hfunc)
 		return -EINVAL;
 	if (rxfh->rss_context && driver.no_contexts)
 		return -EOPNOTSUPP;
@@ -320,8 +323,10 @@ static const struct zcrx_target to_context = { .context = 2, .queue = 3 };
 static struct zcrx_flow flow_of(const char *src, int sport, const char *dst,
 				int dport)
 {
-	struct zcrx_flow flow = { .family = strchr(src, ':') ? AF_INET6 : AF_INET };
+	struct zcrx_flow flow = { .family = AF_INET };
 
+	if (strchr(src, ':'))
+		flow.family = AF_INET6;
 	inet_pton(flow.family, src, &flow.src);
 	inet_pton(flow.family, dst, &flow.dst);
 	flow.sport = htons(sport);
@@ -345,7 +350,8 @@ static void rule_v4(void)
 	EXPECT(fs->h_u.tcp_ip4_spec.psrc == htons(5201));
 	EXPECT(fs->h_u.tcp_ip4_spec.pdst == htons(40000));
 	EXPECT(fs->m_u.tcp_ip4_spec.ip4src == 0xffffffff);
-	EXPECT(fs->m_u.tcp_ip4_spec.psrc == 0xffff && !fs->m_u.tcp_ip4_spec.tos);
+	EXPECT(fs->m_u.tcp_ip4_spec.psrc == 0xffff);
+	EXPECT(!fs->m_u.tcp_ip4_spec.tos);
 	EXPECT(!zcrx_hw_find_rule(IFINDEX, &flow, &to_queue, &at));
 	EXPECT(at == RULES - 1 && !zcrx_hw_del_rule(IFINDEX, at));
 	EXPECT(zcrx_hw_find_rule(IFINDEX, &flow, &to_queue, &at) == -ENOENT);

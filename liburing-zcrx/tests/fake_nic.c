@@ -66,7 +66,7 @@ unsigned int fake_nic_count(unsigned int queue)
 	return nr;
 }
 
-/* Files, but for what somebody was about to write: the next one writes over it. */
+/* But for what somebody was about to write: the next one writes over it. */
 unsigned int fake_nic_nr_records(void)
 {
 	unsigned int nr = 0;
@@ -262,7 +262,8 @@ int zcrx_hw_set_rss(unsigned int ifindex, const uint32_t *table,
 		if (table[i] >= fake_nic->nr_queues)
 			return -EINVAL;
 	for (i = 0; i < FAKE_SIZE; i++)
-		fake_nic->set.table[i] = size ? table[i] : i % fake_nic->nr_queues;
+		fake_nic->set.table[i] = size ? table[i] :
+					 i % fake_nic->nr_queues;
 
 	return 0;
 }
@@ -306,9 +307,11 @@ unsigned int fake_nic_queue_of(const struct zcrx_flow *flow)
 	return fake_nic->set.table[hash % FAKE_SIZE];
 }
 
-static bool same_target(const struct zcrx_target *a, const struct zcrx_target *b)
+static bool same_target(const struct zcrx_target *a,
+			const struct zcrx_target *b)
 {
-	return a->context == b->context && (a->context || a->queue == b->queue);
+	return a->context == b->context &&
+	       (a->context || a->queue == b->queue);
 }
 
 int zcrx_hw_find_rule(unsigned int ifindex, const struct zcrx_flow *flow,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * Queues of a NIC set up by one or several processes, which may die at any step:
- * in the end the NIC is as it was found.
+ * Queues of a NIC set up by one or several processes, which may die at any
+ * step: in the end the NIC is as it was found.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -42,7 +42,7 @@ static bool as_found(void)
 	       !fake_nic_nr_records();
 }
 
-/* A refusal is a sentence that names the interface, and leaves all as it was. */
+/* A refusal is a sentence that names the interface, and all is as it was. */
 static bool refused(int ret, int expected)
 {
 	if (ret != expected)
@@ -232,7 +232,8 @@ static void describe(void)
 	fake_nic->provider[2] = ZCRX_PROVIDER_IO_URING;
 	EXPECT(!zcrx_nic_describe(FAKE_NAME, &info));
 	EXPECT(info.up && info.mtu == 9000 && info.rx_ring == 256);
-	EXPECT(info.split == ZCRX_SPLIT_ON && info.can_switch_split == ZCRX_YES);
+	EXPECT(info.split == ZCRX_SPLIT_ON);
+	EXPECT(info.can_switch_split == ZCRX_YES);
 	EXPECT(info.nr_queues == FAKE_QUEUES && info.rss_size == FAKE_SIZE);
 	EXPECT(info.queues[2].provider == ZCRX_PROVIDER_IO_URING);
 	EXPECT(info.queues[2].pid == getpid() && !info.queues[2].stale);
@@ -313,7 +314,8 @@ static void steer_by_rule(void)
 	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && !nr_rules());
 	EXPECT(zcrx_nic_unsteer(nic, p.ours) == -ENOENT);
 
-	EXPECT(!zcrx_nic_steer(nic, p.listener) && !zcrx_nic_steer(nic, p.ours));
+	EXPECT(!zcrx_nic_steer(nic, p.listener));
+	EXPECT(!zcrx_nic_steer(nic, p.ours));
 	EXPECT(nr_rules() == 2);
 	close(p.ours);
 	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && nr_rules() == 1);
@@ -334,7 +336,8 @@ static void steer_by_context(void)
 	fake_nic->has_contexts = true;
 	EXPECT(pair_open(&p));
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
-	EXPECT(!zcrx_nic_steer(nic, p.ours) && !zcrx_nic_steer(nic, p.listener));
+	EXPECT(!zcrx_nic_steer(nic, p.ours));
+	EXPECT(!zcrx_nic_steer(nic, p.listener));
 	EXPECT(nr_rules() == 2 && fake_nic->set.context_used[1]);
 	EXPECT(fake_nic_queue_of(&p.flow) == 3);
 	EXPECT(!zcrx_nic_unsteer(nic, p.listener) && nr_rules() == 1);
@@ -560,6 +563,40 @@ static void one_dies(void)
 	EXPECT(resets() && as_found());
 }
 
+static void become_daemon(int go)
+{
+	struct zcrx_nic *nic;
+	char c;
+
+	if (zcrx_nic_open(&nic, FAKE_NAME, 1))
+		_exit(1);
+	if (fork())
+		_exit(0);
+	if (read(go, &c, 1) == 1)
+		zcrx_nic_close(nic);
+	_exit(0);
+}
+
+/* Who has opened is gone, but its child lives and is the owner now. */
+static void daemon_lives(void)
+{
+	int go[2], status;
+	pid_t pid;
+
+	begin();
+	EXPECT(!prctl(PR_SET_CHILD_SUBREAPER, 1) && !pipe(go));
+	pid = fork();
+	if (!pid)
+		become_daemon(go[0]);
+	EXPECT(waitpid(pid, &status, 0) == pid && !status);
+	EXPECT(resets() && has_queue(1));
+	EXPECT(open_nic(1) == -EBUSY);
+	EXPECT(write(go[1], "g", 1) == 1 && wait(&status) > 0 && !status);
+	EXPECT(as_found());
+	close(go[0]);
+	close(go[1]);
+}
+
 /* The next to open puts back what the dead one left, and can have its queue. */
 static void next_cleans_up(void)
 {
@@ -729,7 +766,8 @@ static void find(void)
 	begin();
 	EXPECT(pair_open(&p));
 	EXPECT(!zcrx_nic_find(ifname, p.ours) && !strcmp(ifname, FAKE_NAME));
-	EXPECT(!zcrx_nic_find(ifname, p.listener) && !strcmp(ifname, FAKE_NAME));
+	EXPECT(!zcrx_nic_find(ifname, p.listener));
+	EXPECT(!strcmp(ifname, FAKE_NAME));
 	EXPECT(zcrx_nic_find(ifname, -1) == -EBADF);
 	pair_close(&p);
 
@@ -766,6 +804,7 @@ static const struct ktap_case cases[] = {
 	{ "steering: wrong sockets", not_for_steering },
 	{ "two processes, both orders", both_orders },
 	{ "a process dies", one_dies },
+	{ "a process becomes a daemon", daemon_lives },
 	{ "the next one cleans up", next_cleans_up },
 	{ "death at every step, RSS table", death_with_entries },
 	{ "death at every step, filters", death_with_rules },

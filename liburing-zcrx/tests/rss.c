@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * The hash is that of the RSS verification suite, and the table suits everybody.
+ * The hash is that of the RSS verification suite, and the table suits all.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -82,7 +82,8 @@ static void one_owner(void)
 	in_blocks(original, 4);
 	zcrx_rss_compose(table, original, SIZE, 4, &owner, 1);
 	EXPECT(count(table, 3) == 0);
-	EXPECT(count(table, 0) >= 5 && count(table, 1) >= 5 && count(table, 2) >= 5);
+	EXPECT(count(table, 0) >= 5 && count(table, 1) >= 5);
+	EXPECT(count(table, 2) >= 5);
 	EXPECT(!memcmp(table, original, 12 * sizeof(*table)));
 }
 
