@@ -217,6 +217,7 @@ static void closed_too_early(void)
 	zcrx_nic_close(nic);
 	EXPECT(fake_nic->set.split == ZCRX_SPLIT_ON && fake_nic_nr_records());
 	EXPECT(zcrx_nic_reset(FAKE_NAME) == -EBUSY);
+	EXPECT(strstr(zcrx_error(), "in use") && !fake_nic_count(3));
 	EXPECT(open_nic(3) == -EBUSY);
 	fake_nic->provider[3] = ZCRX_PROVIDER_NONE;
 	EXPECT(resets() && as_found());
