@@ -5,7 +5,7 @@
 #include "error.h"
 #include "liburing-zcrx.h"
 
-static __thread char sentence[256];
+static __thread struct zcrx_sentence sentence;
 
 /**
  * zcrx_fail() - say what went wrong
@@ -19,10 +19,28 @@ int zcrx_fail(int err, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(sentence, sizeof(sentence), format, args);
+	vsnprintf(sentence.text, sizeof(sentence.text), format, args);
 	va_end(args);
 
 	return err;
+}
+
+/**
+ * zcrx_sentence_keep() - before undoing, which may fail, too
+ * @kept: set to what went wrong last in this thread
+ */
+void zcrx_sentence_keep(struct zcrx_sentence *kept)
+{
+	*kept = sentence;
+}
+
+/**
+ * zcrx_sentence_restore() - what is told is what went wrong first
+ * @kept: as of zcrx_sentence_keep()
+ */
+void zcrx_sentence_restore(const struct zcrx_sentence *kept)
+{
+	sentence = *kept;
 }
 
 /**
@@ -33,5 +51,5 @@ int zcrx_fail(int err, const char *format, ...)
  */
 const char *zcrx_error(void)
 {
-	return sentence;
+	return sentence.text;
 }
