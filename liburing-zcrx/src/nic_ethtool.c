@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "nic_hw.h"
-#include "nic_rss.h"
 
 static int ethtool(unsigned int ifindex, void *arg)
 {
@@ -36,6 +35,13 @@ static int ethtool(unsigned int ifindex, void *arg)
 	return ret;
 }
 
+/**
+ * zcrx_hw_driver() - whose is it?
+ * @ifindex: the interface
+ * @driver: set to the driver's name
+ *
+ * Return: 0 or a negative errno.
+ */
 int zcrx_hw_driver(unsigned int ifindex, char driver[32])
 {
 	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
@@ -104,6 +110,10 @@ static int get_rxfh(unsigned int ifindex, unsigned int context,
 	if (!*rxfhp)
 		return -ENOMEM;
 	ret = ethtool(ifindex, *rxfhp);
+	/* What has grown since then is not in the reply. */
+	if (!ret && ((*rxfhp)->indir_size != sizes.indir_size ||
+		     (*rxfhp)->key_size != sizes.key_size))
+		ret = -EAGAIN;
 	if (ret)
 		free(*rxfhp);
 
@@ -285,9 +295,13 @@ int zcrx_hw_find_context(unsigned int ifindex, unsigned int queue)
 	struct ethtool_rxfh *rxfh;
 	unsigned int context;
 	bool found;
+	int ret;
 
 	for (context = 1; context < ZCRX_MAX_CONTEXTS; context++) {
-		if (get_rxfh(ifindex, context, &rxfh))
+		ret = get_rxfh(ifindex, context, &rxfh);
+		if (ret == -EOPNOTSUPP)
+			break;
+		if (ret)
 			continue;
 		found = all_to_queue(rxfh, queue);
 		free(rxfh);
@@ -321,6 +335,13 @@ int zcrx_hw_add_context(unsigned int ifindex, unsigned int queue)
 	return ret ? ret : (int)context;
 }
 
+/**
+ * zcrx_hw_del_context() - delete an RSS context
+ * @ifindex: the interface
+ * @context: number of the context
+ *
+ * Return: 0 or a negative errno.
+ */
 int zcrx_hw_del_context(unsigned int ifindex, unsigned int context)
 {
 	return set_rxfh(ifindex, &context, NULL, 0);
@@ -507,6 +528,13 @@ int zcrx_hw_add_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 	return ethtool(ifindex, &nfc);
 }
 
+/**
+ * zcrx_hw_del_rule() - delete a filter
+ * @ifindex: the interface
+ * @location: as of zcrx_hw_find_rule()
+ *
+ * Return: 0 or a negative errno.
+ */
 int zcrx_hw_del_rule(unsigned int ifindex, unsigned int location)
 {
 	struct ethtool_rxnfc nfc = {

@@ -32,6 +32,8 @@
  * @has_context: table of each RSS context that there is; 0 is the main one
  * @table: their entries
  * @no_contexts: there can't be any but the main one
+ * @grows: there is no table at first
+ * @nr_calls: how often it has been asked for RSS
  * @no_rules: there can't be filters
  * @picks_location: the driver chooses where a filter goes
  * @has_rule: at which locations there are filters
@@ -44,6 +46,8 @@ static struct driver {
 	bool			has_context[CONTEXTS];
 	__u32			table[CONTEXTS][SIZE];
 	bool			no_contexts;
+	bool			grows;
+	unsigned int		nr_calls;
 	bool			no_rules;
 	bool			picks_location;
 	bool			has_rule[RULES];
@@ -66,8 +70,11 @@ static int get_rss(struct ethtool_rxfh *rxfh)
 {
 	unsigned int i;
 
+	driver.nr_calls++;
 	if (rxfh->rss_context && driver.no_contexts)
 		return -EOPNOTSUPP;
+	if (driver.grows && driver.nr_calls == 1)
+		return 0;
 	if (rxfh->rss_context >= CONTEXTS ||
 	    !driver.has_context[rxfh->rss_context])
 		return -ENOENT;
@@ -258,6 +265,18 @@ static void rss(void)
 	EXPECT(driver.table[0][5] == 1);
 }
 
+/* A table that comes between two questions is not in the second answer. */
+static void growing_table(void)
+{
+	struct zcrx_rss *got;
+
+	begin();
+	driver.grows = true;
+	EXPECT(zcrx_hw_rss(IFINDEX, &got) == -EAGAIN);
+	EXPECT(!zcrx_hw_rss(IFINDEX, &got) && got->size == SIZE);
+	free(got);
+}
+
 /* It stays what it is, and its hash is not ours. */
 static void transformed_input(void)
 {
@@ -313,7 +332,9 @@ static void contexts(void)
 	begin();
 	driver.no_contexts = true;
 	EXPECT(!zcrx_hw_has_contexts(IFINDEX));
+	driver.nr_calls = 0;
 	EXPECT(zcrx_hw_find_context(IFINDEX, 0) == -ENOENT);
+	EXPECT(driver.nr_calls == 1);
 	EXPECT(zcrx_hw_add_context(IFINDEX, 0) == -EOPNOTSUPP);
 }
 
@@ -421,6 +442,7 @@ static void no_interface(void)
 
 static const struct ktap_case cases[] = {
 	{ "RSS table and key", rss },
+	{ "RSS table that grows", growing_table },
 	{ "RSS of a transformed input", transformed_input },
 	{ "RSS without a key", no_key },
 	{ "hashed fields", hashed_fields },
