@@ -51,6 +51,7 @@ enum zcrx_provider {
 	ZCRX_PROVIDER_NONE,
 	ZCRX_PROVIDER_IO_URING,
 	ZCRX_PROVIDER_DMABUF,
+	ZCRX_PROVIDER_XSK,	/* an AF_XDP socket */
 };
 
 /**

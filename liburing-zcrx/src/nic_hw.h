@@ -14,6 +14,9 @@
 #include "nic.h"
 #include "nic_flow.h"
 
+/* Of a device's address on its bus, PCI or another one */
+#define ZCRX_DEVICE_SIZE	64
+
 /* Of a kernel or driver that does not tell the number of its RSS contexts */
 #define ZCRX_MAX_CONTEXTS	64
 
@@ -22,11 +25,13 @@
  * @mtu: in bytes
  * @flags: IFF_UP and others
  * @lower: of a VLAN the interface below, or 0
+ * @device: address on the bus, empty if there is none or it is not told
  */
 struct zcrx_link {
 	unsigned int	mtu;
 	unsigned int	flags;
 	unsigned int	lower;
+	char		device[ZCRX_DEVICE_SIZE];
 };
 
 /**
@@ -90,6 +95,7 @@ unsigned int zcrx_hw_nr_rings(unsigned int ifindex);
 
 int zcrx_hw_rings(unsigned int ifindex, struct zcrx_rings *rings);
 int zcrx_hw_set_split(unsigned int ifindex, unsigned int split, int threshold);
+int zcrx_hw_try_split(unsigned int ifindex);
 
 int zcrx_hw_ntuple(unsigned int ifindex, bool *available, bool *on);
 

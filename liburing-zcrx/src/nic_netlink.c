@@ -19,6 +19,7 @@
 
 /* Newer than the headers of the distributions that we build on */
 #define RINGS_HDS_THRESH	17
+#define PARENT_DEV_NAME		56
 
 /* Family "netdev", Linux 6.8, and what has been added to it */
 enum {
@@ -31,7 +32,8 @@ enum {
 	QUEUE_TYPE		= 3,
 	QUEUE_DMABUF		= 5,
 	QUEUE_IO_URING		= 6,
-	QUEUE_ATTR_MAX		= QUEUE_IO_URING,
+	QUEUE_XSK		= 7,
+	QUEUE_ATTR_MAX		= QUEUE_XSK,
 };
 
 #define QUEUE_TYPE_RX		0
@@ -50,6 +52,12 @@ struct talk {
 
 static __thread char said[128];
 
+/**
+ * zcrx_hw_said() - why has the kernel refused?
+ * @err: negative errno of the last function of this file in this thread
+ *
+ * Return: what the kernel said, or else what the errno is called.
+ */
 const char *zcrx_hw_said(int err)
 {
 	return *said ? said : strerror(-err);
@@ -60,6 +68,7 @@ static struct talk *talk_new(int bus)
 	struct talk *talk = malloc(sizeof(*talk));
 	int one = 1;
 
+	*said = '\0';
 	if (!talk)
 		return NULL;
 	talk->sock = mnl_socket_open2(bus, SOCK_CLOEXEC);
@@ -273,6 +282,23 @@ int zcrx_hw_rings(unsigned int ifindex, struct zcrx_rings *rings)
 	return ret;
 }
 
+static int set_rings(unsigned int ifindex, unsigned int split,
+		     unsigned int attr, int value)
+{
+	struct talk *talk;
+	int ret = ethtool_new(ifindex, ETHTOOL_MSG_RINGS_SET, &talk);
+
+	if (ret)
+		return ret;
+	mnl_attr_put_u8(talk->nlh, ETHTOOL_A_RINGS_TCP_DATA_SPLIT, split);
+	if (attr)
+		mnl_attr_put_u32(talk->nlh, attr, value);
+	ret = talk_run(talk, NULL, NULL);
+	talk_free(talk);
+
+	return ret;
+}
+
 /**
  * zcrx_hw_set_split() - set header split
  * @ifindex: the interface
@@ -283,18 +309,24 @@ int zcrx_hw_rings(unsigned int ifindex, struct zcrx_rings *rings)
  */
 int zcrx_hw_set_split(unsigned int ifindex, unsigned int split, int threshold)
 {
-	struct talk *talk;
-	int ret = ethtool_new(ifindex, ETHTOOL_MSG_RINGS_SET, &talk);
+	return set_rings(ifindex, split, threshold < 0 ? 0 : RINGS_HDS_THRESH,
+			 threshold);
+}
 
-	if (ret)
-		return ret;
-	mnl_attr_put_u8(talk->nlh, ETHTOOL_A_RINGS_TCP_DATA_SPLIT, split);
-	if (threshold >= 0)
-		mnl_attr_put_u32(talk->nlh, RINGS_HDS_THRESH, threshold);
-	ret = talk_run(talk, NULL, NULL);
-	talk_free(talk);
+/**
+ * zcrx_hw_try_split() - can header split be switched on?
+ * @ifindex: the interface
+ *
+ * Nothing changes: a ring is asked for that is larger than any. Whether the NIC
+ * can split is looked at before, and the driver is called only after that.
+ *
+ * Return: 0; -EOPNOTSUPP: it can't; or another negative errno: not known.
+ */
+int zcrx_hw_try_split(unsigned int ifindex)
+{
+	int ret = set_rings(ifindex, ZCRX_SPLIT_ON, ETHTOOL_A_RINGS_RX, -1);
 
-	return ret;
+	return ret == -EINVAL || ret == -ERANGE ? 0 : ret;
 }
 
 /*
@@ -400,6 +432,8 @@ static int on_queue(const struct nlmsghdr *nlh, void *data)
 		queues->provider[id] = ZCRX_PROVIDER_IO_URING;
 	else if (attrs[QUEUE_DMABUF])
 		queues->provider[id] = ZCRX_PROVIDER_DMABUF;
+	else if (attrs[QUEUE_XSK])
+		queues->provider[id] = ZCRX_PROVIDER_XSK;
 
 	return MNL_CB_OK;
 }
@@ -463,6 +497,10 @@ static int on_link_attr(const struct nlattr *attr, void *data)
 		break;
 	case IFLA_LINK:
 		reply->vlan.link = mnl_attr_get_u32(attr);
+		break;
+	case PARENT_DEV_NAME:
+		snprintf(reply->link->device, sizeof(reply->link->device),
+			 "%s", mnl_attr_get_str(attr));
 		break;
 	case IFLA_LINK_NETNSID:
 		reply->vlan.elsewhere = true;
