@@ -207,6 +207,18 @@ static int check_entry(const struct zcrx_owners *owners, unsigned int entry)
 	return 0;
 }
 
+/* The NIC has not done it: it is not to be recorded either. */
+static void turn_back(const struct zcrx_owners *owners, unsigned int entry)
+{
+	struct zcrx_record *rec = owners->own;
+	struct zcrx_sentence why;
+
+	zcrx_sentence_keep(&why);
+	rec->moved[entry] = !rec->moved[entry];
+	zcrx_record_save(owners->dir, rec);
+	zcrx_sentence_restore(&why);
+}
+
 static int set_entry(const struct zcrx_owners *owners, unsigned int entry,
 		     bool moved)
 {
@@ -218,7 +230,7 @@ static int set_entry(const struct zcrx_owners *owners, unsigned int entry,
 	if (!ret)
 		ret = zcrx_owners_apply_rss(owners, NULL);
 	if (ret)
-		rec->moved[entry] = !moved;
+		turn_back(owners, entry);
 
 	return ret;
 }
@@ -297,8 +309,9 @@ int zcrx_nic_steer(struct zcrx_nic *nic, int fd)
 	if (ret < 0)
 		return ret;
 	steered.nr_flows = ret;
-	if (find_steered(nic, fd))
-		zcrx_nic_unsteer(nic, fd);
+	ret = find_steered(nic, fd) ? zcrx_nic_unsteer(nic, fd) : 0;
+	if (ret)
+		return ret;
 	list = realloc(nic->steered, (nic->nr_steered + 1) * sizeof(*list));
 	if (!list)
 		return zcrx_fail(-ENOMEM, "no memory to steer a connection");
@@ -332,11 +345,13 @@ static int undo(struct zcrx_nic *nic, const struct zcrx_steered *steered)
  * @nic: the queue
  * @fd: what was given then; it may have been closed
  *
- * Return: 0 or a negative errno, with a sentence; -ENOENT: it was not steered.
+ * Return: 0; -ENOENT, with a sentence: it was not steered; or another negative
+ * errno, with a sentence: it still is, and a second try may do.
  */
 int zcrx_nic_unsteer(struct zcrx_nic *nic, int fd)
 {
 	struct zcrx_steered *entry = find_steered(nic, fd), steered;
+	int ret;
 
 	if (!entry)
 		return zcrx_fail(-ENOENT, "socket %d is not steered to queue %u of %s",
@@ -344,5 +359,9 @@ int zcrx_nic_unsteer(struct zcrx_nic *nic, int fd)
 	steered = *entry;
 	*entry = nic->steered[--nic->nr_steered];
 
-	return steered.how == ZCRX_BY_NOTHING ? 0 : undo(nic, &steered);
+	ret = steered.how == ZCRX_BY_NOTHING ? 0 : undo(nic, &steered);
+	if (ret)
+		nic->steered[nic->nr_steered++] = steered;
+
+	return ret;
 }
