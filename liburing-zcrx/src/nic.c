@@ -10,19 +10,55 @@
 #include "error.h"
 #include "nic_impl.h"
 
+/**
+ * zcrx_nic_ifindex() - which interface?
+ * @nic: the queue
+ *
+ * Return: its index.
+ */
 unsigned int zcrx_nic_ifindex(const struct zcrx_nic *nic)
 {
 	return nic->ifindex;
 }
 
+/**
+ * zcrx_nic_rxq() - which queue?
+ * @nic: the queue
+ *
+ * Return: its number, counted from 0.
+ */
 unsigned int zcrx_nic_rxq(const struct zcrx_nic *nic)
 {
 	return nic->rec->queue;
 }
 
+/**
+ * zcrx_nic_name() - which interface?
+ * @nic: the queue
+ *
+ * Return: its name when the queue was set up; valid as long as @nic is.
+ */
 const char *zcrx_nic_name(const struct zcrx_nic *nic)
 {
 	return nic->name;
+}
+
+/**
+ * zcrx_nic_begin() - lock the NIC, and see who else has queues of it
+ * @nic: the queue
+ * @owners: filled in; zcrx_owners_end() unlocks
+ *
+ * Return: 0 or a negative errno, with a sentence.
+ */
+int zcrx_nic_begin(const struct zcrx_nic *nic, struct zcrx_owners *owners)
+{
+	memset(owners, 0, sizeof(*owners));
+	owners->ifindex = nic->ifindex;
+	owners->name = nic->name;
+	owners->dir = nic->dir;
+	owners->own = nic->rec;
+
+	return zcrx_owners_begin(owners);
 }
 
 static bool is_free(const struct zcrx_owners *owners,
@@ -40,6 +76,8 @@ static int check_queue(const struct zcrx_owners *owners,
 	if (queue >= queues->nr)
 		return zcrx_fail(-ERANGE, "%s has no receive queue %u: it has %u, counted from 0",
 				 owners->name, queue, queues->nr);
+	if (rec && rec->why)
+		return zcrx_fail(rec->err, "%s", rec->why);
 	if (rec)
 		return zcrx_fail(-EBUSY, "receive queue %u of %s is process %d's: take another one",
 				 queue, owners->name, (int)rec->pid);
@@ -88,7 +126,7 @@ static int choose_queue(struct zcrx_nic *nic, const struct zcrx_owners *owners,
 			 check_queue(owners, &queues, rxq);
 }
 
-static int check_link(const struct zcrx_nic *nic)
+static int check_link(struct zcrx_nic *nic)
 {
 	struct zcrx_link link;
 	int ret = zcrx_hw_link(nic->ifindex, &link);
@@ -99,6 +137,7 @@ static int check_link(const struct zcrx_nic *nic)
 	if (!(link.flags & IFF_UP))
 		return zcrx_fail(-ENETDOWN, "%s is down: ip link set %s up",
 				 nic->name, nic->name);
+	memcpy(nic->device, link.device, sizeof(nic->device));
 
 	return 0;
 }
@@ -131,6 +170,30 @@ static int note_originals(struct zcrx_record *rec,
 	return ret;
 }
 
+static int refused_split(const struct zcrx_nic *nic, int err)
+{
+	if (err == -EPERM)
+		return zcrx_fail(err, "header split of %s can't be switched on: run as root, or with CAP_NET_ADMIN",
+				 nic->name);
+	if (err == -EOPNOTSUPP)
+		return zcrx_fail(err, "%s can't split headers, which zero copy needs: %s",
+				 nic->name, zcrx_hw_said(err));
+
+	return zcrx_fail(err, "%s refuses to split headers, which zero copy needs: %s",
+			 nic->name, zcrx_hw_said(err));
+}
+
+/* A NIC that can't split need not be told what else it lacks. */
+static int check_split(const struct zcrx_nic *nic, struct zcrx_rings *rings)
+{
+	int ret = zcrx_hw_rings(nic->ifindex, rings);
+
+	if (!ret && rings->split != ZCRX_SPLIT_ON)
+		ret = zcrx_hw_try_split(nic->ifindex);
+
+	return ret ? refused_split(nic, ret) : 0;
+}
+
 static int split_headers(const struct zcrx_nic *nic,
 			 const struct zcrx_rings *rings)
 {
@@ -139,14 +202,8 @@ static int split_headers(const struct zcrx_nic *nic,
 	if (rings->split == ZCRX_SPLIT_ON && rings->threshold <= 0)
 		return 0;
 	ret = zcrx_hw_set_split(nic->ifindex, ZCRX_SPLIT_ON, threshold);
-	if (ret == -EPERM)
-		return zcrx_fail(ret, "header split of %s can't be switched on: run as root, or with CAP_NET_ADMIN",
-				 nic->name);
-	if (ret)
-		return zcrx_fail(ret, "%s refuses to split headers, which zero copy needs: %s",
-				 nic->name, zcrx_hw_said(ret));
 
-	return 0;
+	return ret ? refused_split(nic, ret) : 0;
 }
 
 /* From the record on, there is something to put back. */
@@ -168,8 +225,19 @@ static int record(struct zcrx_nic *nic, struct zcrx_owners *owners, int queue,
 	if (ret)
 		return zcrx_fail(ret, "the settings of %s can't be read: %s",
 				 nic->name, strerror(-ret));
+	memcpy(nic->rec->device, nic->device, sizeof(nic->device));
 
 	return zcrx_record_save(nic->dir, nic->rec);
+}
+
+static void give_up(const struct zcrx_nic *nic,
+		    const struct zcrx_owners *owners)
+{
+	struct zcrx_sentence why;
+
+	zcrx_sentence_keep(&why);
+	zcrx_owners_put_back(owners, nic->rec);
+	zcrx_sentence_restore(&why);
 }
 
 static int take_queue(struct zcrx_nic *nic, struct zcrx_owners *owners, int rxq)
@@ -178,31 +246,21 @@ static int take_queue(struct zcrx_nic *nic, struct zcrx_owners *owners, int rxq)
 	int queue, ret;
 
 	zcrx_owners_reap(owners);
+	ret = check_split(nic, &rings);
+	if (ret)
+		return ret;
 	queue = choose_queue(nic, owners, rxq);
 	if (queue < 0)
 		return queue;
-	ret = zcrx_hw_rings(nic->ifindex, &rings);
-	if (ret)
-		return zcrx_fail(ret, "%s can't split headers, which zero copy needs: %s",
-				 nic->name, zcrx_hw_said(ret));
 	ret = record(nic, owners, queue, &rings);
 	if (ret)
 		return ret;
 	owners->own = nic->rec;
 	ret = change_settings(nic, owners, &rings);
 	if (ret)
-		zcrx_owners_put_back(owners, nic->rec);
+		give_up(nic, owners);
 
 	return ret;
-}
-
-static void init_owners(struct zcrx_owners *owners, const struct zcrx_nic *nic)
-{
-	memset(owners, 0, sizeof(*owners));
-	owners->ifindex = nic->ifindex;
-	owners->name = nic->name;
-	owners->dir = nic->dir;
-	owners->own = nic->rec;
 }
 
 static void destroy(struct zcrx_nic *nic)
@@ -224,8 +282,7 @@ static int set_up(struct zcrx_nic *nic, int rxq)
 	nic->dir = zcrx_record_dir(nic->ifindex, true);
 	if (nic->dir < 0)
 		return nic->dir;
-	init_owners(&owners, nic);
-	ret = zcrx_owners_begin(&owners);
+	ret = zcrx_nic_begin(nic, &owners);
 	if (ret)
 		return ret;
 	ret = take_queue(nic, &owners, rxq);
@@ -260,7 +317,7 @@ static int find_interface(const char *ifname)
  * Return: 0 or a negative errno, with a sentence and all as it was; -ENODEV: no
  * such interface; -ENETDOWN: it is down; -ERANGE: it has no such queue; -EBUSY:
  * that is taken; -ENOSPC: it has none to spare; -EOPNOTSUPP: it can't split
- * headers; -EACCES, -EPERM: no privilege.
+ * headers; -EACCES, -EPERM: no privilege; -EBADMSG: a record is garbled.
  */
 int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq)
 {
@@ -291,7 +348,7 @@ int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq)
  *	 registered with has been closed
  *
  * What can't be put back now, since the queue is still in use, say, is by the
- * next zcrx_nic_open() or zcrx_nic_reset().
+ * next zcrx_nic_open() or zcrx_nic_reset(): the record stays, without a lock.
  */
 void zcrx_nic_close(struct zcrx_nic *nic)
 {
@@ -299,9 +356,9 @@ void zcrx_nic_close(struct zcrx_nic *nic)
 
 	if (!nic)
 		return;
-	init_owners(&owners, nic);
-	if (!zcrx_owners_begin(&owners)) {
-		if (zcrx_owners_wait_unbound(&owners, nic->rec->queue))
+	zcrx_owners_wait_unbound(nic->ifindex, nic->rec->queue);
+	if (!zcrx_nic_begin(nic, &owners)) {
+		if (!zcrx_owners_is_bound(nic->ifindex, nic->rec->queue))
 			zcrx_owners_put_back(&owners, nic->rec);
 		zcrx_owners_end(&owners);
 	}
@@ -315,9 +372,6 @@ static int reset(struct zcrx_owners *owners)
 	if (ret)
 		return ret;
 	ret = zcrx_owners_reap(owners);
-	if (!ret && *owners->others.garbled)
-		ret = zcrx_fail(-EBADMSG, "record %s of %s in /run/zcrx is garbled: look at header split (ethtool -g) and the RSS table (ethtool -x) yourself, then delete it",
-				owners->others.garbled, owners->name);
 	zcrx_owners_end(owners);
 
 	return ret;

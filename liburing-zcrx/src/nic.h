@@ -57,7 +57,7 @@ enum zcrx_provider {
 /**
  * struct zcrx_nic_queue - a receive queue
  * @provider: where its memory comes from, none if the kernel can't tell
- * @pid: of the process that has set it up, or 0
+ * @pid: of the process that has set it up, or 0, also if only root may know
  * @stale: that process is gone, and zcrx_nic_reset() has something to do
  */
 struct zcrx_nic_queue {

@@ -22,9 +22,7 @@ static void describe_split(unsigned int ifindex, struct zcrx_nic_info *info)
 	if (ret)
 		return;
 
-	/* Nothing changes, but who can't set it says so. */
-	ret = zcrx_hw_set_split(ifindex, rings.split == ZCRX_SPLIT_NOT_KNOWN ?
-				ZCRX_SPLIT_AUTO : rings.split, -1);
+	ret = zcrx_hw_try_split(ifindex);
 	if (!ret)
 		info->can_switch_split = ZCRX_YES;
 	else if (ret == -EPERM)
@@ -82,6 +80,12 @@ static int describe_queues(unsigned int ifindex, struct zcrx_nic_info *info)
 	return 0;
 }
 
+/* There are no records, or only root may know, or there can't be any. */
+static bool knows_nothing(int ret)
+{
+	return ret == -ENOENT || ret == -EACCES || ret == -EOPNOTSUPP;
+}
+
 static int describe_owners(unsigned int ifindex, struct zcrx_nic_info *info)
 {
 	int dir = zcrx_record_dir(ifindex, false), ret;
@@ -89,8 +93,10 @@ static int describe_owners(unsigned int ifindex, struct zcrx_nic_info *info)
 	struct zcrx_records recs;
 	unsigned int i;
 
+	if (knows_nothing(dir))
+		return 0;
 	if (dir < 0)
-		return dir == -ENOENT ? 0 : dir;
+		return dir;
 	ret = zcrx_records_load(dir, &recs);
 	close(dir);
 	if (ret)

@@ -30,6 +30,7 @@ struct zcrx_steered {
  * struct zcrx_nic - a NIC's queue as it has been set up
  * @ifindex: the interface
  * @name: its name
+ * @device: address of the NIC on its bus
  * @dir: directory of its records
  * @rec: our record
  * @single: there is no other queue
@@ -41,6 +42,7 @@ struct zcrx_steered {
 struct zcrx_nic {
 	unsigned int		ifindex;
 	char			name[IFNAMSIZ];
+	char			device[ZCRX_DEVICE_SIZE];
 	int			dir;
 	struct zcrx_record	*rec;
 	bool			single;
@@ -49,5 +51,7 @@ struct zcrx_nic {
 	struct zcrx_steered	*steered;
 	unsigned int		nr_steered;
 };
+
+int zcrx_nic_begin(const struct zcrx_nic *nic, struct zcrx_owners *owners);
 
 #endif

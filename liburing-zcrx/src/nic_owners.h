@@ -31,8 +31,11 @@ int zcrx_owners_queues(unsigned int ifindex, struct zcrx_queues *queues);
 const struct zcrx_record *zcrx_owners_find(const struct zcrx_owners *owners,
 					   unsigned int queue);
 const struct zcrx_record *zcrx_owners_any(const struct zcrx_owners *owners);
-bool zcrx_owners_wait_unbound(const struct zcrx_owners *owners,
-			      unsigned int queue);
+bool zcrx_owners_is_bound(unsigned int ifindex, unsigned int queue);
+void zcrx_owners_wait_unbound(unsigned int ifindex, unsigned int queue);
+int zcrx_owners_delete_rule(const struct zcrx_owners *owners,
+			    const struct zcrx_flow *flow,
+			    const struct zcrx_target *target);
 int zcrx_owners_apply_rss(const struct zcrx_owners *owners,
 			  const struct zcrx_record *leaving);
 int zcrx_owners_put_back(const struct zcrx_owners *owners,

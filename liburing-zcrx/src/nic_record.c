@@ -5,14 +5,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "error.h"
 #include "nic_record.h"
 
@@ -20,20 +22,100 @@
 #define NAME_PREFIX	"queue-"
 #define NEW_SUFFIX	".new"
 
+/* SO_NETNS_COOKIE, newer than some distributions' headers */
+#define NETNS_COOKIE	71
+
 /* A lock is held while a NIC is being set up: moments */
-#define LOCK_TRIES	1000
-#define LOCK_PAUSE_NS	10000000L
+#define LOCK_PATIENCE_MS	10000
 
 /* A record of a large RSS table and thousands of filters is within this. */
 #define MAX_SIZE	(16 << 20)
 
-static int make_dir(const char *path)
+/* Who makes a directory may find it removed at once, but not for ever. */
+#define DIR_TRIES	100
+
+static int make_dir(const char *path, mode_t mode)
 {
-	if (!mkdir(path, 0755) || errno == EEXIST)
+	if (!mkdir(path, mode) || errno == EEXIST)
 		return 0;
 
 	return zcrx_fail(-errno, "%s, where settings that are to be put back are recorded, can't be made: %s",
 			 path, errno == EACCES ? "run as root" : strerror(errno));
+}
+
+/* Who may open it may lock it, and so block everybody. */
+static int check_dir(int dir, const char *path)
+{
+	struct stat st;
+
+	if (fstat(dir, &st))
+		return zcrx_fail(-errno, "%s can't be looked at: %s", path,
+				 strerror(errno));
+	if ((st.st_uid && st.st_uid != geteuid()) || st.st_mode & 077)
+		return zcrx_fail(-EACCES, "%s is open to others than root: run as root, and remove it if no program uses the NIC",
+				 path);
+
+	return 0;
+}
+
+static int open_dir(const char *path)
+{
+	int dir, ret;
+
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return zcrx_fail(-errno, "%s can't be opened: %s", path,
+				 errno == EACCES ? "run as root" :
+						   strerror(errno));
+	ret = check_dir(dir, path);
+	if (ret)
+		close(dir);
+
+	return ret ? ret : dir;
+}
+
+/**
+ * zcrx_record_open_dir() - open a directory of records
+ * @path: its path
+ * @create: make it if there is none
+ *
+ * Return: file descriptor, or a negative errno, with a sentence; -ENOENT: there
+ * is none; -EACCES: it is root's, or others may open it, too.
+ */
+int zcrx_record_open_dir(const char *path, bool create)
+{
+	unsigned int i;
+	int ret;
+
+	if (!create)
+		return open_dir(path);
+	for (i = 0; i < DIR_TRIES; i++) {
+		ret = make_dir(path, 0700);
+		if (!ret)
+			ret = open_dir(path);
+		if (ret != -ENOENT)
+			break;
+	}
+
+	return ret;
+}
+
+/* Unlike the number of its inode, it is never used again. */
+static int netns_cookie(uint64_t *cookie)
+{
+	socklen_t len = sizeof(*cookie);
+	int fd, ret = 0;
+
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return zcrx_fail(-errno, "the network namespace is not known: %s",
+				 strerror(errno));
+	if (getsockopt(fd, SOL_SOCKET, NETNS_COOKIE, cookie, &len))
+		ret = zcrx_fail(-EOPNOTSUPP, "the network namespace is not known: Linux 5.14 or newer tells it: %s",
+				strerror(errno));
+	close(fd);
+
+	return ret;
 }
 
 /**
@@ -41,33 +123,52 @@ static int make_dir(const char *path)
  * @ifindex: index of the interface, in this thread's network namespace
  * @create: make it if there is none
  *
- * Return: file descriptor, or a negative errno, with a sentence; -ENOENT: there
- * is none.
+ * Return: as zcrx_record_open_dir(); -EOPNOTSUPP: the kernel is too old.
  */
 int zcrx_record_dir(unsigned int ifindex, bool create)
 {
+	uint64_t cookie;
 	char path[64];
-	struct stat ns;
-	int ret;
+	int ret = netns_cookie(&cookie);
 
-	if (stat("/proc/thread-self/ns/net", &ns))
-		return zcrx_fail(-errno, "the network namespace is not known: %s: is /proc mounted?",
-				 strerror(errno));
+	if (!ret && create)
+		ret = make_dir(RUN_DIR, 0755);
+	if (ret)
+		return ret;
 	snprintf(path, sizeof(path), RUN_DIR "/%llu-%u",
-		 (unsigned long long)ns.st_ino, ifindex);
-	if (create) {
-		ret = make_dir(RUN_DIR);
-		if (!ret)
-			ret = make_dir(path);
-		if (ret)
-			return ret;
-	}
-	ret = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (ret < 0)
-		return zcrx_fail(-errno, "%s can't be opened: %s", path,
-				 strerror(errno));
+		 (unsigned long long)cookie, ifindex);
 
-	return ret;
+	return zcrx_record_open_dir(path, create);
+}
+
+/**
+ * zcrx_record_remove_dir() - remove a directory if there is no record in it
+ * @dir: the directory, locked
+ *
+ * Who waits for the lock is told -ESTALE by zcrx_record_lock().
+ */
+void zcrx_record_remove_dir(int dir)
+{
+	char link[48], path[PATH_MAX];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/thread-self/fd/%d", dir);
+	len = readlink(link, path, sizeof(path) - 1);
+	if (len <= 0)
+		return;
+	path[len] = '\0';
+	unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+}
+
+static int check_linked(int dir, const char *ifname)
+{
+	struct stat st;
+
+	if (!fstat(dir, &st) && st.st_nlink)
+		return 0;
+	flock(dir, LOCK_UN);
+
+	return zcrx_fail(-ESTALE, "records of %s are elsewhere by now", ifname);
 }
 
 /**
@@ -75,26 +176,30 @@ int zcrx_record_dir(unsigned int ifindex, bool create)
  * @dir: directory of the interface
  * @ifname: for the sentence
  *
- * Return: 0 or a negative errno, with a sentence.
+ * Return: 0 or a negative errno, with a sentence; -ESTALE: the directory has
+ * been removed, and is to be opened anew.
  */
 int zcrx_record_lock(int dir, const char *ifname)
 {
-	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
-	unsigned int i;
+	int64_t deadline = zcrx_clock() + LOCK_PATIENCE_MS;
 
-	for (i = 0; i < LOCK_TRIES; i++) {
-		if (!flock(dir, LOCK_EX | LOCK_NB))
-			return 0;
+	while (flock(dir, LOCK_EX | LOCK_NB)) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return zcrx_fail(-errno, "records of %s can't be locked: %s",
 					 ifname, strerror(errno));
-		nanosleep(&pause, NULL);
+		if (zcrx_clock() >= deadline)
+			return zcrx_fail(-EBUSY, "another process has been setting up %s for 10 seconds and more: end it, or try again",
+					 ifname);
+		zcrx_pause();
 	}
 
-	return zcrx_fail(-EBUSY, "another process has been setting up %s for 10 seconds and more: end it, or try again",
-			 ifname);
+	return check_linked(dir, ifname);
 }
 
+/**
+ * zcrx_record_unlock() - let others set up the interface
+ * @dir: directory of the interface, locked
+ */
 void zcrx_record_unlock(int dir)
 {
 	flock(dir, LOCK_UN);
@@ -124,7 +229,7 @@ static int write_new(int dir, const char *name, const char *text)
 	int fd, ret;
 
 	unlinkat(dir, name, 0);
-	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	ret = write_all(fd, text);
@@ -194,25 +299,34 @@ int zcrx_record_remove(int dir, struct zcrx_record *rec)
 	return 0;
 }
 
-static char *read_all(int fd)
+static int read_text(int fd, char *text, size_t size)
 {
-	struct stat st;
-	char *text;
-	ssize_t n;
+	ssize_t n = read(fd, text, size);
 
-	if (fstat(fd, &st) || st.st_size > MAX_SIZE)
-		return NULL;
-	text = malloc(st.st_size + 1);
-	if (!text)
-		return NULL;
-	n = read(fd, text, st.st_size);
-	if (n != st.st_size || memchr(text, '\0', n)) {
-		free(text);
-		return NULL;
-	}
+	if (n < 0)
+		return -errno;
 	text[n] = '\0';
 
-	return text;
+	return (size_t)n != size || strlen(text) != size ? -EBADMSG : 0;
+}
+
+static int read_all(int fd, char **textp)
+{
+	struct stat st;
+	int ret;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size > MAX_SIZE)
+		return -EBADMSG;
+	*textp = malloc(st.st_size + 1);
+	if (!*textp)
+		return -ENOMEM;
+	ret = read_text(fd, *textp, st.st_size);
+	if (ret)
+		free(*textp);
+
+	return ret;
 }
 
 /* A record's file without a lock is a dead owner's. */
@@ -225,41 +339,58 @@ static bool has_owner(int fd)
 	return false;
 }
 
-static unsigned long queue_of(const char *name)
+static unsigned int queue_of(const char *name)
 {
 	return strtoul(name + strlen(NAME_PREFIX), NULL, 10);
 }
 
-static struct zcrx_record *load(int dir, const char *name)
+static int load_fd(int fd, const char *name, struct zcrx_record **recp)
 {
-	struct zcrx_record *rec = NULL;
-	char *text;
-	int fd;
+	char *text = NULL;
+	int ret = read_all(fd, &text);
 
-	fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	text = read_all(fd);
-	if (text)
-		rec = zcrx_record_parse(text);
+	if (ret)
+		return ret;
+	ret = zcrx_record_parse(text, recp);
 	free(text);
-	if (rec)
-		rec->alive = has_owner(fd);
-	close(fd);
-	if (rec && rec->queue != queue_of(name)) {
-		zcrx_record_free(rec);
-		return NULL;
+	if (ret)
+		return ret;
+	if ((*recp)->queue != queue_of(name)) {
+		zcrx_record_free(*recp);
+		return -EBADMSG;
 	}
+	(*recp)->alive = has_owner(fd);
 
-	return rec;
+	return 1;
+}
+
+/* 1: a record; 0: there is none; -EBADMSG: that is none; or another negative
+ * errno: it can't be told.
+ */
+static int load(int dir, const char *name, struct zcrx_record **recp)
+{
+	int fd, ret;
+
+	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno == ELOOP)
+		return -EBADMSG;
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	ret = load_fd(fd, name, recp);
+	close(fd);
+
+	return ret;
 }
 
 static bool is_record(const char *name)
 {
-	size_t len = strlen(NAME_PREFIX);
+	char exact[32];
 
-	return !strncmp(name, NAME_PREFIX, len) &&
-	       strspn(name + len, "0123456789") == strlen(name + len);
+	if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)))
+		return false;
+	snprintf(exact, sizeof(exact), NAME_PREFIX "%u", queue_of(name));
+
+	return !strcmp(name, exact);
 }
 
 static int add(struct zcrx_records *recs, struct zcrx_record *rec)
@@ -277,22 +408,34 @@ static int add(struct zcrx_records *recs, struct zcrx_record *rec)
 	return 0;
 }
 
-static int load_all(DIR *d, int dir, struct zcrx_records *recs)
+static int load_one(int dir, const char *name, struct zcrx_records *recs)
 {
 	struct zcrx_record *rec;
+	int ret = load(dir, name, &rec);
+
+	if (ret > 0)
+		return add(recs, rec);
+	if (ret == -EBADMSG) {
+		snprintf(recs->garbled, sizeof(recs->garbled), "%.31s", name);
+		return 0;
+	}
+
+	return ret ? zcrx_fail(ret, "record %s in " RUN_DIR " can't be read: %s",
+			       name, strerror(-ret)) : 0;
+}
+
+/* The directory may have been removed meanwhile: no records. */
+static int load_all(DIR *d, int dir, struct zcrx_records *recs)
+{
 	struct dirent *entry;
 	int ret = 0;
 
-	while (!ret && (entry = readdir(d))) {
-		if (!is_record(entry->d_name))
-			continue;
-		rec = load(dir, entry->d_name);
-		if (rec)
-			ret = add(recs, rec);
-		else
-			snprintf(recs->garbled, sizeof(recs->garbled), "%.31s",
-				 entry->d_name);
-	}
+	while (!ret && (errno = 0, entry = readdir(d)))
+		if (is_record(entry->d_name))
+			ret = load_one(dir, entry->d_name, recs);
+	if (!ret && errno && errno != ENOENT)
+		ret = zcrx_fail(-errno, "records in " RUN_DIR " can't be read: %s",
+				strerror(errno));
 
 	return ret;
 }
@@ -302,8 +445,8 @@ static int load_all(DIR *d, int dir, struct zcrx_records *recs)
  * @dir: its directory, locked, or else they may change meanwhile
  * @recs: filled in
  *
- * Return: 0 or a negative errno, with a sentence. What is no record is left
- * out, and named in @recs.
+ * Return: 0 or a negative errno, with a sentence: a record can't be read. What
+ * is no record is left out, and named in @recs.
  */
 int zcrx_records_load(int dir, struct zcrx_records *recs)
 {
@@ -328,6 +471,10 @@ int zcrx_records_load(int dir, struct zcrx_records *recs)
 	return ret;
 }
 
+/**
+ * zcrx_records_free() - free what zcrx_records_load() allocated
+ * @recs: the records
+ */
 void zcrx_records_free(struct zcrx_records *recs)
 {
 	unsigned int i;

@@ -2,17 +2,20 @@
 /*
  * What is to be put back, kept where it outlives the process.
  *
- * Each interface has a directory /run/zcrx/NETNS-IFINDEX, and each queue that
- * somebody has set up a file in it. A record is written before what it tells of
- * is done, and removed when all is put back. Its owner holds a lock on it,
- * which the kernel drops when the last process that has it ends: a record
- * without a lock is a dead owner's. A lock on the directory serialises owners.
+ * Each interface has a directory /run/zcrx/COOKIE-IFINDEX, with the cookie of
+ * its network namespace, and each queue that somebody has set up a file in it.
+ * A record is written before what it tells of is done, and removed when all is
+ * put back. Its owner holds a lock on it, which the kernel drops when the last
+ * process that has it ends: a record without a lock is a dead owner's. A lock
+ * on the directory serialises owners. The directory goes with the last record,
+ * under that lock.
  *
  *	zcrx-nic 1
  *	interface eth0		for people, as the pid
  *	pid 4711
  *	queue 3
  *	split 1			header split as it was, ethtool's number
+ *	device 0000:01:00.0	where the NIC is, if it is somewhere
  *	threshold 0		its threshold, unless there is none
  *	table 0 0 1 1 2 2 3 3	RSS table as it was
  *	moved 1 17		entries of it that steer to the queue
@@ -30,10 +33,12 @@
 #include <sys/types.h>
 
 #include "nic_flow.h"
+#include "nic_hw.h"
 
 /**
  * struct zcrx_record - what one owner of a queue has to put back
  * @ifname: name of the interface when it began
+ * @device: address of the NIC on its bus, empty if it has none
  * @pid: the owner's
  * @queue: the queue
  * @split: header split as it was before the first owner came, ethtool's number
@@ -46,9 +51,12 @@
  * @nr_rules: their number
  * @lock: file with the owner's lock, -1 if it is somebody else's
  * @alive: the owner lives
+ * @err: why a dead owner's record could not go, and counts as alive
+ * @why: likewise, as a sentence
  */
 struct zcrx_record {
 	char			ifname[IFNAMSIZ];
+	char			device[ZCRX_DEVICE_SIZE];
 	pid_t			pid;
 	unsigned int		queue;
 	unsigned int		split;
@@ -61,6 +69,8 @@ struct zcrx_record {
 	unsigned int		nr_rules;
 	int			lock;
 	bool			alive;
+	int			err;
+	char			*why;
 };
 
 /**
@@ -76,6 +86,8 @@ struct zcrx_records {
 };
 
 int zcrx_record_dir(unsigned int ifindex, bool create);
+int zcrx_record_open_dir(const char *path, bool create);
+void zcrx_record_remove_dir(int dir);
 int zcrx_record_lock(int dir, const char *ifname);
 void zcrx_record_unlock(int dir);
 
@@ -90,7 +102,7 @@ bool zcrx_record_has_rule(const struct zcrx_record *rec,
 			  const struct zcrx_flow *flow);
 
 char *zcrx_record_print(const struct zcrx_record *rec);
-struct zcrx_record *zcrx_record_parse(char *text);
+int zcrx_record_parse(char *text, struct zcrx_record **recp);
 
 int zcrx_record_save(int dir, struct zcrx_record *rec);
 int zcrx_record_remove(int dir, struct zcrx_record *rec);

@@ -18,6 +18,13 @@
 #define MAX_TABLE	65536
 #define MAX_QUEUE	65535
 
+/**
+ * zcrx_record_new() - a record of this process
+ * @ifname: name of the interface
+ * @queue: the queue
+ *
+ * Return: the record, with nothing to be put back yet, or NULL: no memory.
+ */
 struct zcrx_record *zcrx_record_new(const char *ifname, unsigned int queue)
 {
 	struct zcrx_record *rec = calloc(1, sizeof(*rec));
@@ -34,6 +41,10 @@ struct zcrx_record *zcrx_record_new(const char *ifname, unsigned int queue)
 	return rec;
 }
 
+/**
+ * zcrx_record_free() - free a record in memory
+ * @rec: the record, or NULL; its file stays, without our lock
+ */
 void zcrx_record_free(struct zcrx_record *rec)
 {
 	if (!rec)
@@ -43,9 +54,18 @@ void zcrx_record_free(struct zcrx_record *rec)
 	free(rec->table);
 	free(rec->moved);
 	free(rec->rules);
+	free(rec->why);
 	free(rec);
 }
 
+/**
+ * zcrx_record_set_table() - note the RSS table as it was
+ * @rec: the record, without a table so far
+ * @table: queue numbers; NULL: all 0
+ * @size: entries, 0 if there is no table
+ *
+ * Return: 0 or -ENOMEM.
+ */
 int zcrx_record_set_table(struct zcrx_record *rec, const uint32_t *table,
 			  unsigned int size)
 {
@@ -72,12 +92,26 @@ static struct zcrx_flow *find_rule(const struct zcrx_record *rec,
 	return NULL;
 }
 
+/**
+ * zcrx_record_has_rule() - has the owner made a filter?
+ * @rec: the owner's record
+ * @flow: what it matches
+ *
+ * Return: whether it has.
+ */
 bool zcrx_record_has_rule(const struct zcrx_record *rec,
 			  const struct zcrx_flow *flow)
 {
 	return find_rule(rec, flow) != NULL;
 }
 
+/**
+ * zcrx_record_add_rule() - note a filter
+ * @rec: record of who makes it
+ * @flow: what it matches
+ *
+ * Return: 0 or -ENOMEM.
+ */
 int zcrx_record_add_rule(struct zcrx_record *rec, const struct zcrx_flow *flow)
 {
 	struct zcrx_flow *rules;
@@ -91,6 +125,11 @@ int zcrx_record_add_rule(struct zcrx_record *rec, const struct zcrx_flow *flow)
 	return 0;
 }
 
+/**
+ * zcrx_record_del_rule() - forget a filter
+ * @rec: record of who has made it
+ * @flow: what it matches; nothing happens if there is none
+ */
 void zcrx_record_del_rule(struct zcrx_record *rec, const struct zcrx_flow *flow)
 {
 	struct zcrx_flow *rule = find_rule(rec, flow);
@@ -146,6 +185,8 @@ char *zcrx_record_print(const struct zcrx_record *rec)
 		return NULL;
 	fprintf(out, FIRST_LINE "\ninterface %s\npid %d\nqueue %u\nsplit %u\n",
 		rec->ifname, (int)rec->pid, rec->queue, rec->split);
+	if (*rec->device)
+		fprintf(out, "device %s\n", rec->device);
 	if (rec->threshold >= 0)
 		fprintf(out, "threshold %d\n", rec->threshold);
 	print_table(out, rec);
@@ -193,21 +234,22 @@ static unsigned int count_words(const char *line)
 	return nr;
 }
 
-static bool parse_table(struct zcrx_record *rec, char *line)
+static int parse_table(struct zcrx_record *rec, char *line)
 {
 	unsigned int size = count_words(line), i;
 	unsigned long queue;
 
-	if (rec->table || size > MAX_TABLE ||
-	    zcrx_record_set_table(rec, NULL, size))
-		return false;
+	if (rec->table || size > MAX_TABLE)
+		return -EBADMSG;
+	if (zcrx_record_set_table(rec, NULL, size))
+		return -ENOMEM;
 	for (i = 0; i < size; i++) {
 		if (!read_number(&line, MAX_QUEUE, &queue))
-			return false;
+			return -EBADMSG;
 		rec->table[i] = queue;
 	}
 
-	return !*line;
+	return *line ? -EBADMSG : 0;
 }
 
 static bool parse_moved(struct zcrx_record *rec, char *line)
@@ -238,7 +280,7 @@ static bool parse_end(int family, char *address, char *port,
 	return true;
 }
 
-static bool parse_rule(struct zcrx_record *rec, char *line)
+static int parse_rule(struct zcrx_record *rec, char *line)
 {
 	int family = strchr(line, ':') ? AF_INET6 : AF_INET;
 	struct zcrx_flow flow = { .family = family };
@@ -248,20 +290,21 @@ static bool parse_rule(struct zcrx_record *rec, char *line)
 	for (i = 0; i < 4; i++) {
 		word[i] = strtok_r(i ? NULL : line, " ", &rest);
 		if (!word[i])
-			return false;
+			return -EBADMSG;
 	}
+	if (*rest ||
+	    !parse_end(family, word[0], word[1], &flow.src, &flow.sport) ||
+	    !parse_end(family, word[2], word[3], &flow.dst, &flow.dport))
+		return -EBADMSG;
 
-	return !*rest &&
-	       parse_end(family, word[0], word[1], &flow.src, &flow.sport) &&
-	       parse_end(family, word[2], word[3], &flow.dst, &flow.dport) &&
-	       !zcrx_record_add_rule(rec, &flow);
+	return zcrx_record_add_rule(rec, &flow);
 }
 
-static bool parse_name(struct zcrx_record *rec, const char *word)
+static bool parse_name(char *name, size_t size, const char *word)
 {
-	if (!*word || strlen(word) >= sizeof(rec->ifname))
+	if (!*word || strlen(word) >= size)
 		return false;
-	strcpy(rec->ifname, word);
+	strcpy(name, word);
 
 	return true;
 }
@@ -286,56 +329,75 @@ static bool parse_single(struct zcrx_record *rec, const char *key, char *word)
 	return true;
 }
 
-static bool parse_line(struct zcrx_record *rec, char *line)
+static bool parse_value(struct zcrx_record *rec, const char *key, char *value)
+{
+	if (!strcmp(key, "interface"))
+		return parse_name(rec->ifname, sizeof(rec->ifname), value);
+	if (!strcmp(key, "device"))
+		return parse_name(rec->device, sizeof(rec->device), value);
+	if (!strcmp(key, "moved"))
+		return parse_moved(rec, value);
+
+	return parse_single(rec, key, value);
+}
+
+static int parse_line(struct zcrx_record *rec, char *line)
 {
 	char *value = strchr(line, ' ');
 
 	if (!strcmp(line, "context")) {
 		rec->context = true;
-		return true;
+		return 0;
 	}
 	if (!value)
-		return false;
+		return -EBADMSG;
 	*value++ = '\0';
-	if (!strcmp(line, "interface"))
-		return parse_name(rec, value);
 	if (!strcmp(line, "table"))
 		return parse_table(rec, value);
-	if (!strcmp(line, "moved"))
-		return parse_moved(rec, value);
 	if (!strcmp(line, "rule"))
 		return parse_rule(rec, value);
 
-	return parse_single(rec, line, value);
+	return parse_value(rec, line, value) ? 0 : -EBADMSG;
+}
+
+static int parse_lines(struct zcrx_record *rec, char *text)
+{
+	char *rest = text, *line = strsep(&rest, "\n");
+	int ret;
+
+	if (strcmp(line, FIRST_LINE))
+		return -EBADMSG;
+	while ((line = strsep(&rest, "\n")) && strcmp(line, "end")) {
+		ret = parse_line(rec, line);
+		if (ret)
+			return ret;
+	}
+	if (!line || !rest || *rest || !*rec->ifname || rec->queue == UINT_MAX)
+		return -EBADMSG;
+
+	return 0;
 }
 
 /**
  * zcrx_record_parse() - a record from its text
  * @text: the text; gets changed
+ * @recp: set to the record
  *
- * Return: the record, or NULL: the text is not that of a whole record, or there
- * is no memory.
+ * Return: 0; -EBADMSG: the text is not that of a whole record; or -ENOMEM.
  */
-struct zcrx_record *zcrx_record_parse(char *text)
+int zcrx_record_parse(char *text, struct zcrx_record **recp)
 {
 	struct zcrx_record *rec = zcrx_record_new("", UINT_MAX);
-	char *rest = text, *line;
+	int ret;
 
 	if (!rec)
-		return NULL;
+		return -ENOMEM;
 	rec->alive = false;
-	line = strsep(&rest, "\n");
-	if (strcmp(line, FIRST_LINE))
-		goto garbled;
-	while ((line = strsep(&rest, "\n")) && strcmp(line, "end"))
-		if (!parse_line(rec, line))
-			goto garbled;
-	if (!line || !rest || *rest || !*rec->ifname || rec->queue == UINT_MAX)
-		goto garbled;
+	ret = parse_lines(rec, text);
+	if (ret)
+		zcrx_record_free(rec);
+	else
+		*recp = rec;
 
-	return rec;
-
-garbled:
-	zcrx_record_free(rec);
-	return NULL;
+	return ret;
 }

@@ -22,15 +22,13 @@ static struct zcrx_steered *find_steered(const struct zcrx_nic *nic, int fd)
 	return NULL;
 }
 
-static int begin(const struct zcrx_nic *nic, struct zcrx_owners *owners)
+/* They may be there, but switched off. */
+static bool filters_are_off(const struct zcrx_nic *nic)
 {
-	memset(owners, 0, sizeof(*owners));
-	owners->ifindex = nic->ifindex;
-	owners->name = nic->name;
-	owners->dir = nic->dir;
-	owners->own = nic->rec;
+	bool available, on;
 
-	return zcrx_owners_begin(owners);
+	return !zcrx_hw_ntuple(nic->ifindex, &available, &on) && available &&
+	       !on;
 }
 
 /*
@@ -82,47 +80,54 @@ static bool is_used(const struct zcrx_nic *nic, const struct zcrx_flow *flow)
 	return false;
 }
 
-static int del_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow)
+/* One that was made before there was a context goes to the queue. */
+static int del_rule(const struct zcrx_owners *owners,
+		    const struct zcrx_target *target,
+		    const struct zcrx_flow *flow)
 {
-	unsigned int location;
-	int ret;
+	const struct zcrx_target queue = { .queue = owners->own->queue };
+	int ret = zcrx_owners_delete_rule(owners, flow, target);
 
-	if (!zcrx_record_has_rule(nic->rec, flow) || is_used(nic, flow))
-		return 0;
-	ret = zcrx_hw_find_rule(nic->ifindex, flow, &nic->target, &location);
-	if (!ret)
-		ret = zcrx_hw_del_rule(nic->ifindex, location);
-	if (ret && ret != -ENOENT)
-		return zcrx_fail(ret, "a filter of %s can't be deleted: %s: see ethtool -n %s",
-				 nic->name, strerror(-ret), nic->name);
-	zcrx_record_del_rule(nic->rec, flow);
+	if (!ret && target->context)
+		ret = zcrx_owners_delete_rule(owners, flow, &queue);
+	if (ret < 0)
+		return ret;
+	zcrx_record_del_rule(owners->own, flow);
 
-	return zcrx_record_save(nic->dir, nic->rec);
+	return zcrx_record_save(owners->dir, owners->own);
 }
 
-static int del_rules(struct zcrx_nic *nic, const struct zcrx_flow *flows,
-		     unsigned int nr)
+static int del_rules(const struct zcrx_nic *nic,
+		     const struct zcrx_owners *owners,
+		     const struct zcrx_flow *flows, unsigned int nr)
 {
 	int ret = 0, err;
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		err = del_rule(nic, &flows[i]);
-		ret = ret ? ret : err;
+		if (!zcrx_record_has_rule(nic->rec, &flows[i]) ||
+		    is_used(nic, &flows[i]))
+			continue;
+		err = del_rule(owners, &nic->target, &flows[i]);
+		ret = err ? err : ret;
 	}
 
 	return ret;
 }
 
-static int add_rules(struct zcrx_nic *nic, const struct zcrx_steered *steered)
+static int add_rules(struct zcrx_nic *nic, const struct zcrx_owners *owners,
+		     const struct zcrx_steered *steered)
 {
+	struct zcrx_sentence why;
 	unsigned int i;
 	int ret;
 
 	for (i = 0; i < steered->nr_flows; i++) {
 		ret = add_rule(nic, &steered->flows[i]);
 		if (ret) {
-			del_rules(nic, steered->flows, i);
+			zcrx_sentence_keep(&why);
+			del_rules(nic, owners, steered->flows, i);
+			zcrx_sentence_restore(&why);
 			return ret;
 		}
 	}
@@ -154,25 +159,45 @@ static int make_context(struct zcrx_nic *nic)
 	return 0;
 }
 
-static int steer_by_rule(struct zcrx_nic *nic,
+static int steer_by_rule(struct zcrx_nic *nic, const struct zcrx_owners *owners,
 			 const struct zcrx_steered *steered)
 {
 	int ret;
 
 	if (nic->no_rules)
 		return -EOPNOTSUPP;
-	ret = add_rules(nic, steered);
+	ret = add_rules(nic, owners, steered);
 	if (!ret || !nic->no_rules || nic->target.context)
 		return ret;
 
 	ret = make_context(nic);
 
-	return ret ? ret : add_rules(nic, steered);
+	return ret ? ret : add_rules(nic, owners, steered);
 }
 
 /*
  * RSS table
  */
+
+static int refuse_connection(const struct zcrx_nic *nic)
+{
+	if (filters_are_off(nic))
+		return zcrx_fail(-EOPNOTSUPP, "connections can't be steered on %s, whose filters are off: ethtool -K %s ntuple on",
+				 nic->name, nic->name);
+
+	return zcrx_fail(-EOPNOTSUPP, "connections can't be steered on %s: it takes no filter for one (ethtool -N), and how it spreads them (ethtool -x) is not known",
+			 nic->name);
+}
+
+static int refuse_port(const struct zcrx_nic *nic)
+{
+	if (filters_are_off(nic))
+		return zcrx_fail(-EOPNOTSUPP, "a port can't be steered on %s, whose filters are off: ethtool -K %s ntuple on, or steer each connection once it has been accepted",
+				 nic->name, nic->name);
+
+	return zcrx_fail(-EOPNOTSUPP, "%s takes no filter for a port (ethtool -N): steer each connection once it has been accepted",
+			 nic->name);
+}
 
 static int hash_flow(const struct zcrx_nic *nic, const struct zcrx_flow *flow,
 		     unsigned int *entry)
@@ -183,8 +208,7 @@ static int hash_flow(const struct zcrx_nic *nic, const struct zcrx_flow *flow,
 
 	if (ret || ports < 0 || !rss->toeplitz ||
 	    rss->key_size < ZCRX_KEY_MIN || rss->size != nic->rec->size)
-		ret = zcrx_fail(-EOPNOTSUPP, "connections can't be steered on %s: it takes no filter for one (ethtool -N), and how it spreads them (ethtool -x) is not known",
-				nic->name);
+		ret = refuse_connection(nic);
 	else
 		*entry = zcrx_toeplitz(rss->key, flow, ports) % rss->size;
 	free(rss);
@@ -242,8 +266,7 @@ static int steer_by_entry(const struct zcrx_nic *nic,
 	int ret;
 
 	if (!zcrx_flow_is_connection(steered->flows))
-		return zcrx_fail(-EOPNOTSUPP, "%s takes no filter for a port (ethtool -N): steer each connection once it has been accepted",
-				 nic->name);
+		return refuse_port(nic);
 	ret = hash_flow(nic, steered->flows, &steered->entry);
 	if (!ret)
 		ret = check_entry(owners, steered->entry);
@@ -273,12 +296,12 @@ static int unsteer_entry(const struct zcrx_nic *nic,
 static int steer_flows(struct zcrx_nic *nic, struct zcrx_steered *steered)
 {
 	struct zcrx_owners owners;
-	int ret = begin(nic, &owners);
+	int ret = zcrx_nic_begin(nic, &owners);
 
 	if (ret)
 		return ret;
 	steered->how = ZCRX_BY_RULE;
-	ret = steer_by_rule(nic, steered);
+	ret = steer_by_rule(nic, &owners, steered);
 	if (ret && (nic->no_rules || zcrx_flow_is_connection(steered->flows))) {
 		steered->how = ZCRX_BY_ENTRY;
 		ret = steer_by_entry(nic, &owners, steered);
@@ -327,12 +350,13 @@ int zcrx_nic_steer(struct zcrx_nic *nic, int fd)
 static int undo(struct zcrx_nic *nic, const struct zcrx_steered *steered)
 {
 	struct zcrx_owners owners;
-	int ret = begin(nic, &owners);
+	int ret = zcrx_nic_begin(nic, &owners);
 
 	if (ret)
 		return ret;
 	if (steered->how == ZCRX_BY_RULE)
-		ret = del_rules(nic, steered->flows, steered->nr_flows);
+		ret = del_rules(nic, &owners, steered->flows,
+				steered->nr_flows);
 	else
 		ret = unsteer_entry(nic, &owners, steered->entry);
 	zcrx_owners_end(&owners);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../src/nic_record.h"
@@ -43,6 +44,7 @@ void fake_nic_reset(void)
 	fake_nic->has_rss = true;
 	fake_nic->set.split = ZCRX_SPLIT_OFF;
 	fake_nic->set.threshold = -1;
+	strcpy(fake_nic->device, "0000:01:00.0");
 	for (i = 0; i < FAKE_SIZE; i++)
 		fake_nic->set.table[i] = i * FAKE_QUEUES / FAKE_SIZE;
 }
@@ -51,7 +53,7 @@ void fake_nic_exit(void)
 {
 	char command[64];
 
-	snprintf(command, sizeof(command), "rm -r %s", dir_path);
+	snprintf(command, sizeof(command), "rm -rf %s", dir_path);
 	if (system(command))
 		printf("# %s fails\n", command);
 }
@@ -81,6 +83,52 @@ unsigned int fake_nic_nr_records(void)
 	return nr;
 }
 
+bool fake_nic_has_dir(void)
+{
+	return !access(dir_path, F_OK);
+}
+
+static char *path_of(unsigned int queue)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "%s/queue-%u", dir_path, queue);
+
+	return path;
+}
+
+/* Nobody's, as a dead owner's */
+bool fake_nic_write_record(unsigned int queue, const char *text)
+{
+	FILE *f;
+
+	mkdir(dir_path, 0700);
+	f = fopen(path_of(queue), "w");
+	if (!f)
+		return false;
+	fputs(text, f);
+
+	return !fclose(f);
+}
+
+bool fake_nic_read_record(unsigned int queue, char *text, size_t size)
+{
+	FILE *f = fopen(path_of(queue), "r");
+	size_t len;
+
+	if (!f)
+		return false;
+	len = fread(text, 1, size - 1, f);
+	text[len] = '\0';
+
+	return !fclose(f);
+}
+
+void fake_nic_delete_record(unsigned int queue)
+{
+	unlink(path_of(queue));
+}
+
 /*
  * Steps
  */
@@ -92,6 +140,7 @@ void fake_nic_die_at(unsigned int nr)
 
 static void step(void)
 {
+	__atomic_add_fetch(&fake_nic->nr_steps, 1, __ATOMIC_RELAXED);
 	if (steps_to_live && !--steps_to_live)
 		kill(getpid(), SIGKILL);
 }
@@ -105,9 +154,8 @@ int __real_unlinkat(int dir, const char *name, int flags);
 int __wrap_zcrx_record_dir(unsigned int ifindex, bool create)
 {
 	(void)ifindex;
-	(void)create;
 
-	return open(dir_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return zcrx_record_open_dir(dir_path, create);
 }
 
 int __wrap_renameat(int old_dir, const char *old, int new_dir, const char *new)
@@ -140,6 +188,7 @@ int zcrx_hw_link(unsigned int ifindex, struct zcrx_link *link)
 		return -ENODEV;
 	link->mtu = 9000;
 	link->flags = fake_nic->down ? 0 : IFF_UP;
+	strcpy(link->device, fake_nic->device);
 
 	return 0;
 }
@@ -155,8 +204,10 @@ int zcrx_hw_queues(unsigned int ifindex, struct zcrx_queues *queues)
 	unsigned int i;
 
 	memset(queues, 0, sizeof(*queues));
-	if (ifindex != FAKE_IFINDEX)
+	if (ifindex != FAKE_IFINDEX || fake_nic->gone)
 		return -ENODEV;
+	if (fake_nic->ret_queues)
+		return fake_nic->ret_queues;
 	queues->providers_known = true;
 	queues->nr = fake_nic->down ? 0 : fake_nic->nr_queues;
 	for (i = 0; i < queues->nr; i++)
@@ -201,6 +252,8 @@ int zcrx_hw_set_split(unsigned int ifindex, unsigned int split, int threshold)
 	step();
 	if (fake_nic->ret_split)
 		return fake_nic->ret_split;
+	if (split != ZCRX_SPLIT_ON && fake_nic->ret_split_off)
+		return fake_nic->ret_split_off;
 	if (split != ZCRX_SPLIT_ON && any_bound())
 		return -EBUSY;
 	fake_nic->set.split = split;
@@ -210,11 +263,20 @@ int zcrx_hw_set_split(unsigned int ifindex, unsigned int split, int threshold)
 	return 0;
 }
 
+/* Who can't, and who may not, are told before anything is tried. */
+int zcrx_hw_try_split(unsigned int ifindex)
+{
+	(void)ifindex;
+
+	return fake_nic->ret_split == -EOPNOTSUPP ||
+	       fake_nic->ret_split == -EPERM ? fake_nic->ret_split : 0;
+}
+
 int zcrx_hw_ntuple(unsigned int ifindex, bool *available, bool *on)
 {
 	(void)ifindex;
 	*available = fake_nic->has_rules;
-	*on = fake_nic->has_rules;
+	*on = fake_nic->has_rules && !fake_nic->filters_off;
 
 	return 0;
 }
@@ -340,7 +402,7 @@ int zcrx_hw_add_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 
 	(void)ifindex;
 	step();
-	if (!fake_nic->has_rules)
+	if (!fake_nic->has_rules || fake_nic->filters_off)
 		return -EOPNOTSUPP;
 	if (fake_nic->rules_want_context && !target->context)
 		return -EINVAL;
@@ -359,6 +421,8 @@ int zcrx_hw_del_rule(unsigned int ifindex, unsigned int location)
 {
 	(void)ifindex;
 	step();
+	if (fake_nic->ret_del_rule)
+		return fake_nic->ret_del_rule;
 	memset(&fake_nic->set.rules[location], 0, sizeof(struct fake_rule));
 
 	return 0;

@@ -43,8 +43,14 @@ struct fake_settings {
  * @has_contexts: it has several
  * @has_rules: it has filters, and
  * @rules_want_context: they take contexts only
+ * @filters_off: its filters are switched off
+ * @device: its address
+ * @nr_steps: changes of it and of records
  * @ret_split: what comes of setting header split
+ * @ret_split_off: what comes of setting it to anything but on
  * @ret_rss: what comes of setting the RSS table
+ * @ret_del_rule: what comes of deleting a filter
+ * @ret_queues: what comes of asking for queues
  */
 struct fake_nic {
 	struct fake_settings	set;
@@ -56,8 +62,14 @@ struct fake_nic {
 	bool			has_contexts;
 	bool			has_rules;
 	bool			rules_want_context;
+	bool			filters_off;
+	char			device[ZCRX_DEVICE_SIZE];
+	unsigned int		nr_steps;
 	int			ret_split;
+	int			ret_split_off;
 	int			ret_rss;
+	int			ret_del_rule;
+	int			ret_queues;
 };
 
 extern struct fake_nic *fake_nic;
@@ -70,6 +82,10 @@ void fake_nic_exit(void);
 void fake_nic_die_at(unsigned int nr);
 
 unsigned int fake_nic_nr_records(void);
+bool fake_nic_has_dir(void);
+bool fake_nic_write_record(unsigned int queue, const char *text);
+bool fake_nic_read_record(unsigned int queue, char *text, size_t size);
+void fake_nic_delete_record(unsigned int queue);
 unsigned int fake_nic_count(unsigned int queue);
 unsigned int fake_nic_queue_of(const struct zcrx_flow *flow);
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,6 +41,17 @@ static bool as_found(void)
 {
 	return !memcmp(&found, &fake_nic->set, sizeof(found)) &&
 	       !fake_nic_nr_records();
+}
+
+/* A record that nobody knows how to read; the directory stays till it goes. */
+static const char newer[] = "zcrx-nic 2\ninterface lo\nqueue 3\nend\n";
+
+static bool record_is(unsigned int queue, const char *text)
+{
+	char now[4096];
+
+	return fake_nic_read_record(queue, now, sizeof(now)) &&
+	       !strcmp(now, text);
 }
 
 /* A refusal is a sentence that names the interface, and all is as it was. */
@@ -101,6 +113,8 @@ static void bound_queue(void)
 	fake_nic->provider[3] = ZCRX_PROVIDER_NONE;
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
+	fake_nic->provider[3] = ZCRX_PROVIDER_XSK;
+	EXPECT(refused(open_nic(3), -EBUSY));
 }
 
 static void single_queue(void)
@@ -113,6 +127,10 @@ static void single_queue(void)
 	found = fake_nic->set;
 	EXPECT(refused(open_nic(-1), -ENOSPC));
 	EXPECT(strstr(zcrx_error(), "ethtool -L"));
+	fake_nic->ret_split = -EOPNOTSUPP;
+	EXPECT(refused(open_nic(-1), -EOPNOTSUPP));
+	EXPECT(strstr(zcrx_error(), "can't split headers"));
+	fake_nic->ret_split = 0;
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 0));
 	EXPECT(fake_nic->set.split == ZCRX_SPLIT_ON);
 	zcrx_nic_close(nic);
@@ -146,6 +164,9 @@ static void refusals(void)
 	EXPECT(refused(open_nic(-1), -EOPNOTSUPP));
 	fake_nic->ret_split = -EPERM;
 	EXPECT(refused(open_nic(-1), -EPERM));
+	fake_nic->ret_split = -EIO;
+	EXPECT(refused(open_nic(-1), -EIO));
+	EXPECT(strstr(zcrx_error(), "refuses to split headers"));
 	fake_nic->ret_split = 0;
 	fake_nic->ret_rss = -EIO;
 	EXPECT(refused(open_nic(-1), -EIO));
@@ -206,6 +227,12 @@ static void fewer_queues(void)
 	EXPECT(fake_nic_count(0) == FAKE_SIZE / 2);
 }
 
+static bool has_settings_of(unsigned int queue)
+{
+	return fake_nic->set.split == ZCRX_SPLIT_ON && !fake_nic_count(queue) &&
+	       fake_nic_nr_records();
+}
+
 /* Its ring is still open: put back later */
 static void closed_too_early(void)
 {
@@ -218,8 +245,173 @@ static void closed_too_early(void)
 	EXPECT(fake_nic->set.split == ZCRX_SPLIT_ON && fake_nic_nr_records());
 	EXPECT(zcrx_nic_reset(FAKE_NAME) == -EBUSY);
 	EXPECT(strstr(zcrx_error(), "in use") && !fake_nic_count(3));
-	EXPECT(open_nic(3) == -EBUSY);
+	EXPECT(open_nic(3) == -EBUSY && strstr(zcrx_error(), "is gone"));
 	fake_nic->provider[3] = ZCRX_PROVIDER_NONE;
+	EXPECT(resets() && as_found());
+}
+
+/* It is waited for without the lock: others go on meanwhile. */
+static void close_waits(void)
+{
+	struct zcrx_nic *nic, *other;
+	int status;
+	pid_t pid;
+
+	begin();
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	fake_nic->provider[3] = ZCRX_PROVIDER_IO_URING;
+	pid = fork();
+	if (!pid) {
+		alarm(60);
+		usleep(200000);
+		status = zcrx_nic_open(&other, FAKE_NAME, 1) != 0;
+		fake_nic->provider[3] = ZCRX_PROVIDER_NONE;
+		zcrx_nic_close(other);
+		_exit(status);
+	}
+	zcrx_nic_close(nic);
+	EXPECT(waitpid(pid, &status, 0) == pid && !status);
+	EXPECT(resets() && as_found());
+}
+
+/* Who can't tell whether a queue is bound must not take it for free. */
+static void queues_not_told(void)
+{
+	struct zcrx_nic *nic;
+
+	begin();
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	fake_nic->ret_queues = -ENOBUFS;
+	zcrx_nic_close(nic);
+	EXPECT(has_settings_of(3));
+	fake_nic->ret_queues = 0;
+	EXPECT(resets() && as_found());
+
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	fake_nic->ret_queues = -EOPNOTSUPP;
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+}
+
+/*
+ * Records
+ */
+
+/* Nobody sets anything up over what nobody can read. */
+static void newer_record(void)
+{
+	struct zcrx_nic_info info;
+
+	begin();
+	EXPECT(fake_nic_write_record(3, newer));
+	EXPECT(open_nic(3) == -EBADMSG && open_nic(1) == -EBADMSG);
+	EXPECT(strstr(zcrx_error(), "queue-3"));
+	EXPECT(strstr(zcrx_error(), FAKE_NAME));
+	EXPECT(zcrx_nic_reset(FAKE_NAME) == -EBADMSG && record_is(3, newer));
+	EXPECT(!zcrx_nic_describe(FAKE_NAME, &info));
+	zcrx_nic_info_free(&info);
+	EXPECT(!memcmp(&found, &fake_nic->set, sizeof(found)));
+	fake_nic_delete_record(3);
+	EXPECT(resets() && as_found());
+}
+
+/* A record without its owner is left for the next one. */
+static void close_is_refused(void)
+{
+	struct zcrx_nic *nic;
+
+	begin();
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 1));
+	EXPECT(fake_nic_write_record(3, newer));
+	zcrx_nic_close(nic);
+	EXPECT(has_settings_of(1) && fake_nic_nr_records() == 2);
+	fake_nic_delete_record(3);
+	EXPECT(resets() && as_found());
+}
+
+/* With all file descriptors in use, records can't be read. */
+static void unreadable_record(void)
+{
+	struct rlimit limit, less;
+	struct zcrx_nic *nic;
+	int fd, ret;
+
+	begin();
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(!getrlimit(RLIMIT_NOFILE, &limit));
+	fd = dup(0);
+	less = limit;
+	less.rlim_cur = fd + 2;
+	close(fd);
+	EXPECT(!setrlimit(RLIMIT_NOFILE, &less));
+	ret = open_nic(3);
+	EXPECT(!setrlimit(RLIMIT_NOFILE, &limit));
+	EXPECT(ret == -EMFILE && strstr(zcrx_error(), "queue-3"));
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+}
+
+/* The number of the interface is another NIC's by now. */
+static void another_nic(void)
+{
+	struct zcrx_nic *nic;
+
+	begin();
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	found = fake_nic->set;
+	strcpy(fake_nic->device, "0000:02:00.0");
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+}
+
+/* Whoever has the directory that goes gets the next one, with who is there. */
+static void directory_goes(void)
+{
+	struct zcrx_nic *a, *b;
+
+	begin();
+	EXPECT(!zcrx_nic_open(&a, FAKE_NAME, 1));
+	EXPECT(!zcrx_nic_open(&b, FAKE_NAME, 2));
+	zcrx_nic_close(a);
+	EXPECT(fake_nic_has_dir());
+	fake_nic_delete_record(2);
+	EXPECT(resets() && !fake_nic_has_dir());
+	EXPECT(!zcrx_nic_open(&a, FAKE_NAME, 1));
+	zcrx_nic_close(b);
+	EXPECT(has_settings_of(1));
+	zcrx_nic_close(a);
+	EXPECT(!fake_nic_nr_records() && !fake_nic_has_dir());
+}
+
+/*
+ * Errors while undoing
+ */
+
+static void first_sentence(void)
+{
+	begin();
+	fake_nic->ret_rss = -EIO;
+	fake_nic->ret_split_off = -ENXIO;
+	EXPECT(open_nic(3) == -EIO && strstr(zcrx_error(), "the RSS table"));
+	fake_nic->ret_rss = 0;
+	fake_nic->ret_split_off = 0;
+	EXPECT(resets() && as_found());
+}
+
+static void one_sentence(void)
+{
+	struct zcrx_nic *nic;
+
+	begin();
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	fake_nic->ret_rss = -EIO;
+	fake_nic->ret_split_off = -ENXIO;
+	zcrx_nic_close(nic);
+	EXPECT(zcrx_nic_reset(FAKE_NAME) == -ENXIO);
+	EXPECT(strstr(zcrx_error(), "header split"));
+	EXPECT(open_nic(3) == -ENXIO && strstr(zcrx_error(), "header split"));
+	fake_nic->ret_rss = 0;
+	fake_nic->ret_split_off = 0;
 	EXPECT(resets() && as_found());
 }
 
@@ -227,11 +419,14 @@ static void describe(void)
 {
 	struct zcrx_nic_info info;
 	struct zcrx_nic *nic;
+	unsigned int steps;
 
 	begin();
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 2));
 	fake_nic->provider[2] = ZCRX_PROVIDER_IO_URING;
+	steps = fake_nic->nr_steps;
 	EXPECT(!zcrx_nic_describe(FAKE_NAME, &info));
+	EXPECT(fake_nic->nr_steps == steps);
 	EXPECT(info.up && info.mtu == 9000 && info.rx_ring == 256);
 	EXPECT(info.split == ZCRX_SPLIT_ON);
 	EXPECT(info.can_switch_split == ZCRX_YES);
@@ -342,6 +537,113 @@ static void steer_by_context(void)
 	EXPECT(nr_rules() == 2 && fake_nic->set.context_used[1]);
 	EXPECT(fake_nic_queue_of(&p.flow) == 3);
 	EXPECT(!zcrx_nic_unsteer(nic, p.listener) && nr_rules() == 1);
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
+/* The context is an administrator's, but filters to it are ours. */
+static void context_of_others(void)
+{
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	fake_nic->has_rules = true;
+	fake_nic->rules_want_context = true;
+	fake_nic->has_contexts = true;
+	fake_nic->set.context_used[1] = true;
+	fake_nic->set.context_queue[1] = 3;
+	found = fake_nic->set;
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && nr_rules() == 1);
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
+/* The first filter went to the queue, the next one had to have a context. */
+static void rule_and_context(void)
+{
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	fake_nic->has_rules = true;
+	fake_nic->has_contexts = true;
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(!zcrx_nic_steer(nic, p.ours));
+	fake_nic->rules_want_context = true;
+	EXPECT(!zcrx_nic_steer(nic, p.listener) && nr_rules() == 2);
+	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && nr_rules() == 1);
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
+static void filters_off(void)
+{
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	fake_nic->has_rules = true;
+	fake_nic->filters_off = true;
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(zcrx_nic_steer(nic, p.listener) == -EOPNOTSUPP);
+	EXPECT(strstr(zcrx_error(), "ethtool -K " FAKE_NAME " ntuple on"));
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
+/* A filter that can't be deleted can be at a second try. */
+static void unsteer_again(void)
+{
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	fake_nic->has_rules = true;
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(!zcrx_nic_steer(nic, p.ours));
+	fake_nic->ret_del_rule = -EIO;
+	EXPECT(zcrx_nic_unsteer(nic, p.ours) == -EIO && nr_rules() == 1);
+	EXPECT(zcrx_nic_steer(nic, p.ours) == -EIO);
+	fake_nic->ret_del_rule = 0;
+	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && !nr_rules());
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
+/* An entry that the NIC has not moved is not recorded as moved. */
+static void entry_is_refused(void)
+{
+	char text[4096];
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	fake_nic->ret_rss = -EIO;
+	EXPECT(zcrx_nic_steer(nic, p.ours) == -EIO);
+	EXPECT(strstr(zcrx_error(), "the RSS table"));
+	fake_nic->ret_rss = 0;
+	EXPECT(fake_nic_read_record(3, text, sizeof(text)));
+	EXPECT(!strstr(text, "moved"));
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && fake_nic_count(3) == 1);
+	fake_nic->ret_rss = -EIO;
+	EXPECT(zcrx_nic_unsteer(nic, p.ours) == -EIO);
+	fake_nic->ret_rss = 0;
+	EXPECT(fake_nic_read_record(3, text, sizeof(text)));
+	EXPECT(strstr(text, "moved"));
+	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && !fake_nic_count(3));
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
 	pair_close(&p);
@@ -695,6 +997,18 @@ static void death_with_contexts(void)
 	die_at_every_step(true);
 }
 
+static void death_with_context_of_others(void)
+{
+	begin();
+	fake_nic->has_rules = true;
+	fake_nic->rules_want_context = true;
+	fake_nic->has_contexts = true;
+	fake_nic->set.context_used[1] = true;
+	fake_nic->set.context_queue[1] = 3;
+	found = fake_nic->set;
+	die_at_every_step(false);
+}
+
 static unsigned int die_in_reset(unsigned int nr)
 {
 	int status = 0;
@@ -795,9 +1109,23 @@ static const struct ktap_case cases[] = {
 	{ "the interface goes", interface_goes },
 	{ "fewer queues", fewer_queues },
 	{ "closed too early", closed_too_early },
+	{ "closing waits without the lock", close_waits },
+	{ "the kernel does not tell of queues", queues_not_told },
+	{ "a newer version's record", newer_record },
+	{ "closing is refused", close_is_refused },
+	{ "a record that can't be read", unreadable_record },
+	{ "another NIC has the number", another_nic },
+	{ "the directory of records goes", directory_goes },
+	{ "the first error is told", first_sentence },
+	{ "errno and sentence are of one error", one_sentence },
 	{ "description", describe },
 	{ "steering by filter", steer_by_rule },
 	{ "steering by RSS context", steer_by_context },
+	{ "steering: somebody else's RSS context", context_of_others },
+	{ "steering: filter, then RSS context", rule_and_context },
+	{ "steering: filters are off", filters_off },
+	{ "steering: undone at a second try", unsteer_again },
+	{ "steering: the RSS table is refused", entry_is_refused },
 	{ "steering: somebody else's filter", rule_of_others },
 	{ "steering: no room for filters", no_room_for_rules },
 	{ "steering by RSS table", steer_by_entry },
@@ -810,6 +1138,8 @@ static const struct ktap_case cases[] = {
 	{ "death at every step, RSS table", death_with_entries },
 	{ "death at every step, filters", death_with_rules },
 	{ "death at every step, RSS contexts", death_with_contexts },
+	{ "death at every step, somebody else's RSS context",
+	  death_with_context_of_others },
 	{ "death while putting back", death_in_reset },
 	{ "many processes at once", crowd },
 	{ "interface of a socket", find },

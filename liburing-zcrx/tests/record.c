@@ -4,10 +4,13 @@
  * not at all, and an owner's death is seen.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <liburing-zcrx.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -40,6 +43,7 @@ static struct zcrx_record *full_record(void)
 
 	rec->split = 1;
 	rec->threshold = 256;
+	strcpy(rec->device, "0000:01:00.0");
 	zcrx_record_set_table(rec, table, ARRAY_SIZE(table));
 	rec->moved[2] = 1;
 	rec->moved[7] = 1;
@@ -53,20 +57,38 @@ static struct zcrx_record *full_record(void)
 }
 
 static const char full_text[] =
-	"zcrx-nic 1\ninterface eth0\npid 4711\nqueue 3\nsplit 1\nthreshold 256\n"
+	"zcrx-nic 1\ninterface eth0\npid 4711\nqueue 3\nsplit 1\n"
+	"device 0000:01:00.0\nthreshold 256\n"
 	"table 0 0 1 1 2 2 3 3\nmoved 2 7\ncontext\n"
 	"rule 192.0.2.1 5201 192.0.2.2 40000\nrule :: 0 2001:db8::2 443\nend\n";
 
-static bool parses(const char *text)
+/* Memory that there is not */
+static bool no_memory;
+
+void *__wrap_realloc(void *old, size_t size);
+void *__real_realloc(void *old, size_t size);
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	return no_memory ? NULL : __real_realloc(old, size);
+}
+
+static int parse(const char *text)
 {
 	char *copy = strdup(text);
-	struct zcrx_record *rec = zcrx_record_parse(copy);
-	bool whole = rec;
+	struct zcrx_record *rec = NULL;
+	int ret = zcrx_record_parse(copy, &rec);
 
-	zcrx_record_free(rec);
+	if (!ret)
+		zcrx_record_free(rec);
 	free(copy);
 
-	return whole;
+	return ret;
+}
+
+static bool parses(const char *text)
+{
+	return !parse(text);
 }
 
 static void there_and_back(void)
@@ -77,8 +99,7 @@ static void there_and_back(void)
 	rec->pid = 4711;
 	text = zcrx_record_print(rec);
 	EXPECT(text && !strcmp(text, full_text));
-	again = zcrx_record_parse(text);
-	EXPECT(again);
+	EXPECT(!zcrx_record_parse(text, &again));
 	EXPECT(!again->alive && again->lock == -1);
 	text_again = zcrx_record_print(again);
 	EXPECT(text_again && !strcmp(text_again, full_text));
@@ -115,6 +136,7 @@ static void garbled(void)
 		"zcrx-nic 1\nqueue 0\nend\n",
 		"zcrx-nic 1\ninterface \nqueue 0\nend\n",
 		"zcrx-nic 1\ninterface a-name-that-is-too-long\nqueue 0\nend\n",
+		"zcrx-nic 1\ninterface eth0\nqueue 0\ndevice \nend\n",
 		"zcrx-nic 1\ninterface eth0\nqueue -1\nend\n",
 		"zcrx-nic 1\ninterface eth0\nqueue 65536\nend\n",
 		"zcrx-nic 1\ninterface eth0\nqueue 99999999999999999999\nend\n",
@@ -142,8 +164,19 @@ static void garbled(void)
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		if (parses(bad[i]))
 			printf("# taken for a record: %s\n", bad[i]);
-		EXPECT(!parses(bad[i]));
+		EXPECT(parse(bad[i]) == -EBADMSG);
 	}
+}
+
+/* Want of memory says nothing about the text. */
+static void without_memory(void)
+{
+	int ret;
+
+	no_memory = true;
+	ret = parse(full_text);
+	no_memory = false;
+	EXPECT(ret == -ENOMEM && parses(full_text));
 }
 
 /* Every byte something else: what comes of it does not matter, if it ends. */
@@ -265,26 +298,149 @@ static void death(void)
 	remove_dir(dir);
 }
 
-static void garbled_files(void)
+/* Beside a whole record there is one of that name, which is none. */
+static bool is_garbled(int dir, const char *name)
 {
 	struct zcrx_records recs;
+	bool is;
+
+	if (zcrx_records_load(dir, &recs))
+		return false;
+	is = recs.nr == 1 && recs.list[0]->queue == 3 &&
+	     !recs.list[0]->alive && !strcmp(recs.garbled, name);
+	zcrx_records_free(&recs);
+
+	return is;
+}
+
+static void garbled_files(void)
+{
 	int dir = make_dir();
 
 	EXPECT(dir >= 0);
 	write_file(dir, "queue-3", full_text, sizeof(full_text) - 1);
+	EXPECT(is_garbled(dir, ""));
 	write_file(dir, "queue-1", full_text, sizeof(full_text) - 1);
+	EXPECT(is_garbled(dir, "queue-1") && !unlinkat(dir, "queue-1", 0));
 	write_file(dir, "queue-2", full_text, 40);
+	EXPECT(is_garbled(dir, "queue-2") && !unlinkat(dir, "queue-2", 0));
 	write_file(dir, "queue-5", "a\0b", 3);
-	write_file(dir, "queue-4.new", full_text, 40);
-	write_file(dir, "queue-x", full_text, 40);
-	write_file(dir, "else", full_text, 40);
-	mkdirat(dir, "queue-6", 0755);
-	EXPECT(!zcrx_records_load(dir, &recs));
-	EXPECT(recs.nr == 1 && recs.list[0]->queue == 3);
-	EXPECT(!recs.list[0]->alive);
-	EXPECT(!strncmp(recs.garbled, "queue-", 6));
-	zcrx_records_free(&recs);
+	EXPECT(is_garbled(dir, "queue-5") && !unlinkat(dir, "queue-5", 0));
+	EXPECT(!mkdirat(dir, "queue-6", 0755));
+	EXPECT(is_garbled(dir, "queue-6"));
+	EXPECT(!unlinkat(dir, "queue-6", AT_REMOVEDIR));
+	EXPECT(!mkfifoat(dir, "queue-7", 0600));
+	EXPECT(is_garbled(dir, "queue-7") && !unlinkat(dir, "queue-7", 0));
+	EXPECT(!symlinkat("queue-3", dir, "queue-8"));
+	EXPECT(is_garbled(dir, "queue-8"));
 	remove_dir(dir);
+}
+
+/* Names that no record has */
+static void other_files(void)
+{
+	static const char *const names[] = {
+		"queue-", "queue-03", "queue-x", "queue-3x", "queue-4.new",
+		"queue-4294967299", "else",
+	};
+	int dir = make_dir();
+	unsigned int i;
+
+	EXPECT(dir >= 0);
+	write_file(dir, "queue-3", full_text, sizeof(full_text) - 1);
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		write_file(dir, names[i], full_text, sizeof(full_text) - 1);
+	EXPECT(is_garbled(dir, ""));
+	remove_dir(dir);
+}
+
+/* What can't be read is not nobody's. */
+static void unreadable(void)
+{
+	struct rlimit limit, less;
+	struct zcrx_records recs;
+	int dir = make_dir(), next = dup(0), ret;
+
+	close(next);
+	EXPECT(dir >= 0 && !getrlimit(RLIMIT_NOFILE, &limit));
+	write_file(dir, "queue-3", full_text, sizeof(full_text) - 1);
+	less = limit;
+	less.rlim_cur = next + 1;
+	EXPECT(!setrlimit(RLIMIT_NOFILE, &less));
+	ret = zcrx_records_load(dir, &recs);
+	EXPECT(!setrlimit(RLIMIT_NOFILE, &limit));
+	EXPECT(ret == -EMFILE && strstr(zcrx_error(), "queue-3"));
+
+	no_memory = true;
+	ret = zcrx_records_load(dir, &recs);
+	no_memory = false;
+	EXPECT(ret == -ENOMEM);
+	remove_dir(dir);
+}
+
+/*
+ * Directories
+ */
+
+static int open_and_close(const char *name, bool create)
+{
+	int ret = zcrx_record_open_dir(name, create);
+
+	if (ret < 0)
+		return ret;
+	close(ret);
+
+	return 0;
+}
+
+static void directory(void)
+{
+	struct stat st;
+	int dir = make_dir();
+	char sub[80], link[80];
+
+	EXPECT(dir >= 0);
+	snprintf(sub, sizeof(sub), "%s/sub", path);
+	snprintf(link, sizeof(link), "%s/link", path);
+	EXPECT(open_and_close(sub, false) == -ENOENT);
+	EXPECT(!open_and_close(sub, true) && !open_and_close(sub, false));
+	EXPECT(!stat(sub, &st) && (st.st_mode & 07777) == 0700);
+	EXPECT(!symlink(sub, link) && open_and_close(link, false) < 0);
+
+	EXPECT(!chmod(sub, 0755) && open_and_close(sub, true) == -EACCES);
+	EXPECT(strstr(zcrx_error(), "run as root"));
+	EXPECT(strstr(zcrx_error(), sub) && !chmod(sub, 0700));
+	if (!geteuid() && !chown(sub, 65534, 65534))
+		EXPECT(open_and_close(sub, false) == -EACCES);
+	remove_dir(dir);
+}
+
+static void directory_goes(void)
+{
+	struct zcrx_record *rec = full_record();
+	int dir = make_dir();
+
+	EXPECT(dir >= 0 && !zcrx_record_save(dir, rec));
+	EXPECT(!zcrx_record_lock(dir, "eth0"));
+	zcrx_record_remove_dir(dir);
+	EXPECT(!access(path, F_OK) && !zcrx_record_remove(dir, rec));
+	zcrx_record_remove_dir(dir);
+	EXPECT(access(path, F_OK));
+	zcrx_record_unlock(dir);
+	EXPECT(zcrx_record_lock(dir, "eth0") == -ESTALE);
+	zcrx_record_free(rec);
+	close(dir);
+}
+
+/* Network namespaces have different ones, which the kernel must tell apart. */
+static void directory_of_namespace(void)
+{
+	int ret = zcrx_record_dir(0x7fffffff, false);
+
+	if (ret == -EOPNOTSUPP)
+		SKIP("this kernel does not tell network namespaces apart");
+	EXPECT(ret == -ENOENT || ret == -EACCES);
+	EXPECT(strstr(zcrx_error(), "-2147483647"));
 }
 
 /* What a dead owner began to write is no obstacle. */
@@ -309,12 +465,18 @@ static const struct ktap_case cases[] = {
 	{ "text: the least there can be", least },
 	{ "text: truncated anywhere", truncated },
 	{ "text: garbled", garbled },
+	{ "text: no memory", without_memory },
 	{ "text: any byte another one", any_byte },
 	{ "rules", rules },
 	{ "file: saved, saved again, removed", save_and_remove },
 	{ "file: its owner dies", death },
 	{ "file: garbled ones are named", garbled_files },
+	{ "file: other names", other_files },
+	{ "file: can't be read", unreadable },
 	{ "file: left over", left_over },
+	{ "directory: root's alone", directory },
+	{ "directory: goes with its last record", directory_goes },
+	{ "directory: of a network namespace", directory_of_namespace },
 };
 
 int main(void)

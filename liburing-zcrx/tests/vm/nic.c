@@ -385,6 +385,8 @@ static void refusals(void)
 	EXPECT(zcrx_nic_open(&nic, IFNAME, 4) == -ERANGE);
 	EXPECT(zcrx_nic_open(&nic, "lo", 0) == -EOPNOTSUPP);
 	EXPECT(strstr(zcrx_error(), "lo "));
+	EXPECT(zcrx_nic_open(&nic, "lo", -1) == -EOPNOTSUPP);
+	EXPECT(strstr(zcrx_error(), "split headers"));
 	EXPECT(as_found());
 }
 
@@ -735,21 +737,27 @@ static void death_beside_another(void)
 	close(fd);
 }
 
-/* What is garbled is left to people. */
+/* What is garbled is left to people, and keeps everybody out. */
 static void garbled_record(void)
 {
 	struct zcrx_nic *nic;
 	char command[96];
 
+	EXPECT(good(zcrx_nic_open(&nic, IFNAME, 3)));
 	snprintf(command, sizeof(command),
 		 "echo nonsense > $(ls -d /run/zcrx/*-%u)/queue-2",
 		 if_nametoindex(IFNAME));
 	EXPECT(!system(command));
+	zcrx_nic_close(nic);
+	EXPECT(has_queue(3));
 	EXPECT(zcrx_nic_reset(IFNAME) == -EBADMSG);
 	EXPECT(strstr(zcrx_error(), IFNAME) && strstr(zcrx_error(), "queue-2"));
-	EXPECT(good(zcrx_nic_open(&nic, IFNAME, 2)));
-	zcrx_nic_close(nic);
-	EXPECT(as_found());
+	EXPECT(zcrx_nic_open(&nic, IFNAME, 1) == -EBADMSG);
+	EXPECT(!system("grep -q nonsense /run/zcrx/*/queue-2"));
+	EXPECT(!system("grep -q ^device.*: /run/zcrx/*/queue-3"));
+	EXPECT(!system("rm /run/zcrx/*/queue-2"));
+	EXPECT(good(zcrx_nic_reset(IFNAME)) && as_found());
+	EXPECT(system("ls /run/zcrx/* > /dev/null 2>&1"));
 }
 
 /*
