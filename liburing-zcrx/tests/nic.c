@@ -263,7 +263,7 @@ static void close_waits(void)
 	pid = fork();
 	if (!pid) {
 		alarm(60);
-		usleep(200000);
+		usleep(50000);
 		status = zcrx_nic_open(&other, FAKE_NAME, 1) != 0;
 		fake_nic->provider[3] = ZCRX_PROVIDER_NONE;
 		zcrx_nic_close(other);
@@ -271,7 +271,7 @@ static void close_waits(void)
 	}
 	zcrx_nic_close(nic);
 	EXPECT(waitpid(pid, &status, 0) == pid && !status);
-	EXPECT(resets() && as_found());
+	EXPECT(as_found());
 }
 
 /* Who can't tell whether a queue is bound must not take it for free. */
