@@ -54,6 +54,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <liburing-zcrx/abi.h>
+#include <liburing-zcrx/queue.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -152,6 +153,7 @@ struct zcrx_counters {
 };
 
 int zcrx_probe(void);
+const char *zcrx_error(void);
 
 int zcrx_area_alloc(struct zcrx_area *area, size_t size, unsigned int flags);
 void zcrx_area_free(struct zcrx_area *area);
