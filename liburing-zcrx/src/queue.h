@@ -54,6 +54,18 @@ enum zcrx_conn_state {
 };
 
 /**
+ * enum zcrx_end - why a request has ended
+ * @END_STREAM: with its connection
+ * @END_GOES_ON: for now; the next one can begin
+ * @END_STARVED: for want of memory
+ */
+enum zcrx_end {
+	END_STREAM,
+	END_GOES_ON,
+	END_STARVED,
+};
+
+/**
  * struct zcrx_conn - a connection
  * @queue: it belongs to
  * @next: in a list of connections
@@ -63,8 +75,9 @@ enum zcrx_conn_state {
  * @state: what it waits for
  * @removed: by the application; free it when nothing refers to it
  * @nr_held: pieces that have not been released
+ * @drained: copying: its socket was left empty
  * @allowance: zero copy: bytes that its request may still receive
- * @progress: zcrx_queue.progress when its request began
+ * @progress: zero copy: zcrx_queue.progress when its request began
  * @cancel_round: zcrx_queue.round when its request was last cancelled
  * @end_at: rbuf: where in the ring its request ended
  * @end_res: rbuf: how
@@ -78,6 +91,7 @@ struct zcrx_conn {
 	enum zcrx_conn_state	state;
 	bool			removed;
 	unsigned int		nr_held;
+	bool			drained;
 	__u32			allowance;
 	__u64			progress;
 	__u64			cancel_round;
@@ -100,6 +114,7 @@ struct zcrx_conn_list {
  * @read: tell what has come; returns the number of buffers
  * @give_back: a piece to the kernel, if it can be
  * @flush: what was given back is for the kernel to see
+ * @nr_chances: how many starved connections can be tried now?
  * @prepare_wait: before sleeping; true if there is something to read already
  */
 struct zcrx_backend {
@@ -114,6 +129,7 @@ struct zcrx_backend {
 				unsigned int nr);
 	void		(*give_back)(struct zcrx_queue *q, __u32 id);
 	void		(*flush)(struct zcrx_queue *q);
+	unsigned int	(*nr_chances)(struct zcrx_queue *q);
 	bool		(*prepare_wait)(struct zcrx_queue *q);
 };
 
@@ -122,24 +138,28 @@ struct zcrx_backend {
  * @br: ring of buffers for the kernel
  * @nr_entries: its size
  * @nr_posted: how many buffers are in it
- * @target: how many there shall be
+ * @recent_len: bytes that recent ones were filled with, in all
+ * @in_demand: requests to go until there are thought to be enough buffers
  */
 struct zcrx_copy {
 	struct io_uring_buf_ring	*br;
 	unsigned int			nr_entries;
 	unsigned int			nr_posted;
-	unsigned int			target;
+	unsigned int			recent_len;
+	unsigned int			in_demand;
 };
 
 /**
  * struct zcrx_zc - the back ends that do not
  * @ifq: as registered
+ * @tried_at: zcrx_queue.progress when starved connections were last tried
  * @pending: pieces that the refill ring had no room for
  * @gave_back: something that a paused request may wait for
  * @ending: connections whose last buffers may be in the rbuf ring
  */
 struct zcrx_zc {
 	struct zcrx_ifq		ifq;
+	__u64			tried_at;
 	__u32			pending;
 	bool			gave_back;
 	struct zcrx_conn_list	ending;
@@ -170,8 +190,7 @@ struct zcrx_zc {
  * @ready: connections to begin a request for
  * @starved: connections that wait for memory
  * @nr_waiting: those that are starved or paused
- * @progress: how often memory was given back
- * @starved_at: @progress when starved connections last had their chance
+ * @progress: zero copy: how often memory was given back
  * @round: how often the kernel was entered
  * @wants_release: kernel or back end may wait for memory, beside connections
  * @stuck: there are CQEs, and no piece to stand for them
@@ -209,7 +228,6 @@ struct zcrx_queue {
 	struct zcrx_conn_list		starved;
 	unsigned int			nr_waiting;
 	__u64				progress;
-	__u64				starved_at;
 	__u64				round;
 	bool				wants_release;
 	bool				stuck;
@@ -240,8 +258,8 @@ void zcrx_conn_push(struct zcrx_conn_list *list, struct zcrx_conn *conn);
 struct zcrx_conn *zcrx_conn_pop(struct zcrx_conn_list *list);
 void zcrx_conn_arm_all(struct zcrx_queue *q);
 void zcrx_conn_limit(struct zcrx_conn *conn);
-unsigned int zcrx_conn_ended(struct zcrx_conn *conn, int res, bool goes_on,
-			     struct zcrx_buf *buf);
+unsigned int zcrx_conn_ended(struct zcrx_conn *conn, int res,
+			     enum zcrx_end end, struct zcrx_buf *buf);
 void zcrx_conn_released(struct zcrx_conn *conn);
 void zcrx_conn_free_all(struct zcrx_queue *q);
 

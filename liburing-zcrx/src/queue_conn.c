@@ -72,18 +72,15 @@ void zcrx_conn_free_all(struct zcrx_queue *q)
 	free(q->free_slots);
 }
 
-/*
- * What a connection without a request waits for. Memory has come back since its
- * request began: try again before waiting.
- */
-static void conn_wait(struct zcrx_conn *conn, bool out_of_memory)
+/* What does a connection without a request wait for? */
+static void conn_wait(struct zcrx_conn *conn, bool starved)
 {
 	struct zcrx_queue *q = conn->queue;
 
 	if (zcrx_conn_at_budget(conn)) {
 		conn->state = CONN_PAUSED;
 		q->nr_waiting++;
-	} else if (out_of_memory && conn->progress == q->progress) {
+	} else if (starved) {
 		conn->state = CONN_STARVED;
 		q->nr_waiting++;
 		zcrx_conn_push(&q->starved, conn);
@@ -99,19 +96,17 @@ static void conn_end(struct zcrx_conn *conn)
 	conn_free_if_unused(conn);
 }
 
-/* As many as memory was given back for; others would only fail again. */
+/* As many as may find memory; others would only fail again. */
 static void feed_starved(struct zcrx_queue *q)
 {
+	unsigned int nr = q->backend->nr_chances(q);
 	struct zcrx_conn *conn;
 
-	while (q->starved_at != q->progress &&
-	       (conn = zcrx_conn_pop(&q->starved))) {
-		q->starved_at++;
+	while (nr-- && (conn = zcrx_conn_pop(&q->starved))) {
 		q->nr_waiting--;
 		conn->state = CONN_READY;
 		zcrx_conn_push(&q->ready, conn);
 	}
-	q->starved_at = q->progress;
 }
 
 /**
@@ -123,7 +118,8 @@ void zcrx_conn_arm_all(struct zcrx_queue *q)
 	struct io_uring_sqe *sqe;
 	struct zcrx_conn *conn;
 
-	feed_starved(q);
+	if (q->starved.first)
+		feed_starved(q);
 	while (q->ready.first) {
 		if (q->ready.first->removed) {
 			conn_end(zcrx_conn_pop(&q->ready));
@@ -134,7 +130,6 @@ void zcrx_conn_arm_all(struct zcrx_queue *q)
 			return;
 		conn = zcrx_conn_pop(&q->ready);
 		conn->state = CONN_ARMED;
-		conn->progress = q->progress;
 		q->backend->prep(sqe, conn);
 		io_uring_sqe_set_data(sqe, conn);
 	}
@@ -174,22 +169,20 @@ void zcrx_conn_limit(struct zcrx_conn *conn)
  * zcrx_conn_ended() - a connection's request has ended
  * @conn: the connection
  * @res: of the last CQE
- * @goes_on: it ended well before the stream does
+ * @end: why
  * @buf: to tell the end of the connection
  *
  * Return: how many buffers were filled in, 0 or 1.
  */
-unsigned int zcrx_conn_ended(struct zcrx_conn *conn, int res, bool goes_on,
-			     struct zcrx_buf *buf)
+unsigned int zcrx_conn_ended(struct zcrx_conn *conn, int res,
+			     enum zcrx_end end, struct zcrx_buf *buf)
 {
-	bool out_of_memory = res == -ENOBUFS || res == -ENOMEM;
-
 	if (conn->removed) {
 		conn_end(conn);
 		return 0;
 	}
-	if (goes_on || out_of_memory || res == -ENOSPC || res == -ECANCELED) {
-		conn_wait(conn, out_of_memory);
+	if (end != END_STREAM) {
+		conn_wait(conn, end == END_STARVED);
 		return 0;
 	}
 

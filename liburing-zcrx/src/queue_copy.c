@@ -2,9 +2,10 @@
 /*
  * The back end that copies: multishot recv() into provided buffers.
  *
- * Buffers are large, so that a system call's worth of data is one buffer. Few
- * are given to the kernel at a time, and those that were used last first: they
- * are in the CPU's cache. If they were too few, more are given from then on.
+ * Buffers are large, so that what a busy socket holds fits in one. Few are given
+ * to the kernel at a time, those that were used last first, so that it goes on
+ * writing where the CPU's cache is. A request that finds none ends, and another
+ * one is begun when there are some again, as a recv() loop does each time.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -13,9 +14,14 @@
 #include "error.h"
 #include "queue.h"
 
-#define BUF_SIZE	(64U << 10)
+#define BUF_SIZE	(128U << 10)
+#define MIN_BUF_SIZE	4096U
+#define MIN_BUFS	16U		/* if they can be smaller */
 #define MAX_BUFS	32768U		/* a ring's limit */
-#define FIRST_TARGET	16U
+#define HOT_BYTES	(512U << 10)	/* a CPU's cache has room for */
+#define MIN_POSTED	2U
+#define MEAN_OF		16U	/* buffers, about */
+#define DEMAND_LASTS	1024U		/* requests */
 #define GROUP		0
 
 /* Buffers that a multishot request may use before it can be stopped */
@@ -26,14 +32,22 @@ static void *buf_addr(const struct zcrx_queue *q, __u32 id)
 	return (char *)q->area.addr + (size_t)id * q->piece_size;
 }
 
-/* Give the kernel as many as it shall have. */
+/* As many as have the hot bytes, if they are filled as those before were */
+static unsigned int nr_wanted(const struct zcrx_copy *copy)
+{
+	unsigned int nr = MEAN_OF * HOT_BYTES / copy->recent_len;
+
+	return nr > MIN_POSTED ? nr : MIN_POSTED;
+}
+
 static void post(struct zcrx_queue *q)
 {
 	struct zcrx_copy *copy = &q->copy;
 	int mask = io_uring_buf_ring_mask(copy->nr_entries), nr = 0;
+	unsigned int wanted = nr_wanted(copy);
 	__u32 id;
 
-	while (copy->nr_posted < copy->target) {
+	while (copy->nr_posted < wanted) {
 		id = zcrx_piece_alloc(q);
 		if (id == NO_PIECE)
 			break;
@@ -41,21 +55,14 @@ static void post(struct zcrx_queue *q)
 				      (unsigned short)id, mask, nr++);
 		copy->nr_posted++;
 	}
-	if (!nr)
-		return;
-	io_uring_buf_ring_advance(copy->br, nr);
-	q->progress += (unsigned int)nr;
+	if (nr)
+		io_uring_buf_ring_advance(copy->br, nr);
 }
 
-static void post_more(struct zcrx_queue *q)
+/* A moving average, which does not become 0: below MEAN_OF, nothing leaves. */
+static void count_len(struct zcrx_copy *copy, unsigned int len)
 {
-	struct zcrx_copy *copy = &q->copy;
-
-	if (copy->nr_posted == copy->target || q->free_piece == NO_PIECE)
-		return;
-	if (copy->target <= q->nr_pieces / 2)
-		copy->target *= 2;
-	post(q);
+	copy->recent_len += len - copy->recent_len / MEAN_OF;
 }
 
 static size_t ring_size(const struct zcrx_copy *copy)
@@ -90,24 +97,32 @@ static int register_buffers(struct zcrx_queue *q)
 	return 0;
 }
 
+static unsigned int choose_buf_size(size_t mem_size)
+{
+	size_t size = BUF_SIZE;
+
+	while (mem_size / size > MAX_BUFS)
+		size *= 2;
+	while (mem_size / size < MIN_BUFS && size > MIN_BUF_SIZE)
+		size /= 2;
+
+	return (unsigned int)size;
+}
+
 static int setup_buffers(struct zcrx_queue *q,
 			 const struct zcrx_queue_opts *opts)
 {
-	size_t buf_size = BUF_SIZE;
-	size_t nr;
+	unsigned int buf_size = choose_buf_size(q->area.size);
+	unsigned int nr = (unsigned int)(q->area.size / buf_size);
 	int ret;
 
-	while (q->area.size / buf_size > MAX_BUFS)
-		buf_size *= 2;
-	nr = q->area.size / buf_size;
-	if (!nr)
-		return zcrx_fail(-EINVAL, "%zu bytes of memory are too few, back end copy takes %zu at least",
-				 q->area.size, buf_size);
-	ret = zcrx_queue_setup_pieces(q, (unsigned int)nr,
-				      (unsigned int)buf_size, opts);
+	ret = zcrx_queue_setup_pieces(q, nr, buf_size, opts);
 	if (ret)
 		return ret;
-	q->copy.target = nr < FIRST_TARGET ? (unsigned int)nr : FIRST_TARGET;
+	q->copy.recent_len = MEAN_OF * buf_size;
+	/* If they can be had: less work for the TLB, and when first touched */
+	if (q->own_area)
+		madvise(q->area.addr, q->area.size, MADV_HUGEPAGE);
 
 	return register_buffers(q);
 }
@@ -144,14 +159,27 @@ static int copy_check_socket(int fd)
 	return 0;
 }
 
-/* Near its budget, a connection is received from one buffer at a time. */
+/*
+ * One buffer at a time near the budget, and while buffers are in demand: then,
+ * the first one with a lot to receive would leave none for others.
+ */
+static bool wants_multishot(struct zcrx_queue *q, const struct zcrx_conn *conn)
+{
+	if (q->copy.in_demand) {
+		q->copy.in_demand--;
+		return false;
+	}
+
+	return q->max_held - conn->nr_held >= MULTISHOT_BUFS;
+}
+
 static void copy_prep(struct io_uring_sqe *sqe, struct zcrx_conn *conn)
 {
-	unsigned int allowance = conn->queue->max_held - conn->nr_held;
-
 	io_uring_prep_recv(sqe, conn->fd, NULL, 0, 0);
-	if (allowance >= MULTISHOT_BUFS)
-		sqe->ioprio = IORING_RECV_MULTISHOT;
+	if (conn->drained)
+		sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+	if (wants_multishot(conn->queue, conn))
+		sqe->ioprio |= IORING_RECV_MULTISHOT;
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = GROUP;
 }
@@ -159,6 +187,31 @@ static void copy_prep(struct io_uring_sqe *sqe, struct zcrx_conn *conn)
 static void copy_give_back(struct zcrx_queue *q, __u32 id)
 {
 	zcrx_piece_free(q, id);
+}
+
+static unsigned int take_buffer(struct zcrx_queue *q, struct zcrx_conn *conn,
+				__u32 id, int res, struct zcrx_buf *buf)
+{
+	q->copy.nr_posted--;
+	if (res <= 0) {
+		zcrx_piece_free(q, id);
+		return 0;
+	}
+	count_len(&q->copy, (unsigned int)res);
+
+	return zcrx_queue_deliver(q, conn, id, buf_addr(q, id),
+				  (unsigned int)res, buf);
+}
+
+/* Who has had a buffer, and wants more, waits behind those who had none. */
+static enum zcrx_end why_ended(const struct zcrx_conn *conn, int res)
+{
+	if (res == -ENOBUFS)
+		return END_STARVED;
+	if (res > 0 && !conn->drained && conn->queue->starved.first)
+		return END_STARVED;
+
+	return res > 0 || res == -ECANCELED ? END_GOES_ON : END_STREAM;
 }
 
 /* Returns the number of buffers that a CQE told of, 0 or 1. */
@@ -173,22 +226,19 @@ static unsigned int complete(struct zcrx_queue *q,
 	if (!conn)
 		return 0;
 
-	if (cqe->flags & IORING_CQE_F_BUFFER) {
-		q->copy.nr_posted--;
-		if (cqe->res > 0)
-			n = zcrx_queue_deliver(q, conn, id, buf_addr(q, id),
-					       (unsigned int)cqe->res, buf);
-		else
-			zcrx_piece_free(q, id);
-	}
+	if (cqe->flags & IORING_CQE_F_BUFFER)
+		n = take_buffer(q, conn, id, cqe->res, buf);
 	if (cqe->flags & IORING_CQE_F_MORE) {
 		zcrx_conn_limit(conn);
 		return n;
 	}
 	if (cqe->res == -ENOBUFS)
-		post_more(q);
+		q->copy.in_demand = DEMAND_LASTS;
+	conn->drained = cqe->res > 0 &&
+			!(cqe->flags & IORING_CQE_F_SOCK_NONEMPTY);
 
-	return n + zcrx_conn_ended(conn, cqe->res, cqe->res > 0, buf);
+	return n + zcrx_conn_ended(conn, cqe->res,
+				   why_ended(conn, cqe->res), buf);
 }
 
 static unsigned int copy_read(struct zcrx_queue *q, struct zcrx_buf *bufs,
@@ -208,10 +258,15 @@ static unsigned int copy_read(struct zcrx_queue *q, struct zcrx_buf *bufs,
 	return n;
 }
 
+static unsigned int copy_nr_chances(struct zcrx_queue *q)
+{
+	return q->copy.nr_posted;
+}
+
+/* Who was tried before may have had nothing to receive. */
 static bool copy_prepare_wait(struct zcrx_queue *q)
 {
-	(void)q;
-	return false;
+	return q->starved.first && q->copy.nr_posted;
 }
 
 const struct zcrx_backend zcrx_backend_copy = {
@@ -223,5 +278,6 @@ const struct zcrx_backend zcrx_backend_copy = {
 	.read		= copy_read,
 	.give_back	= copy_give_back,
 	.flush		= post,
+	.nr_chances	= copy_nr_chances,
 	.prepare_wait	= copy_prepare_wait,
 };

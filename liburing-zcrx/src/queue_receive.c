@@ -194,8 +194,11 @@ static unsigned int collect(struct zcrx_queue *q, struct zcrx_buf *bufs,
 
 	zcrx_queue_take_released(q);
 	n = q->backend->read(q, bufs, nr);
-	q->backend->flush(q);
-	zcrx_conn_arm_all(q);
+	/* If there are some, the next call may know more that has been released. */
+	if (!n) {
+		q->backend->flush(q);
+		zcrx_conn_arm_all(q);
+	}
 
 	return n;
 }

@@ -253,14 +253,32 @@ static __u32 allowance(const struct zcrx_conn *conn)
 static void zc_prep(struct io_uring_sqe *sqe, struct zcrx_conn *conn)
 {
 	conn->allowance = allowance(conn);
+	conn->progress = conn->queue->progress;
 	zcrx_prep_recv_multishot(sqe, &conn->queue->zc.ifq, conn->fd,
 				 conn->allowance, conn->slot);
+}
+
+/* If memory has come back since the request began, there is no need to wait. */
+static enum zcrx_end why_ended(const struct zcrx_conn *conn, int res)
+{
+	switch (res) {
+	case 0:
+		return conn->allowance ? END_STREAM : END_GOES_ON;
+	case -ENOMEM:
+		return conn->progress == conn->queue->progress ? END_STARVED :
+								 END_GOES_ON;
+	case -ENOSPC:
+	case -ECANCELED:
+		return END_GOES_ON;
+	}
+
+	return END_STREAM;
 }
 
 static unsigned int end_request(struct zcrx_conn *conn, int res,
 				struct zcrx_buf *buf)
 {
-	return zcrx_conn_ended(conn, res, !res && !conn->allowance, buf);
+	return zcrx_conn_ended(conn, res, why_ended(conn, res), buf);
 }
 
 /* Tell of @len bytes at @off. */
@@ -424,6 +442,16 @@ static void zc_flush(struct zcrx_queue *q)
 	zcrx_refill_submit(&q->zc.ifq);
 }
 
+/* As many as memory was given back for */
+static unsigned int zc_nr_chances(struct zcrx_queue *q)
+{
+	__u64 nr = q->progress - q->zc.tried_at;
+
+	q->zc.tried_at = q->progress;
+
+	return nr < UINT32_MAX ? (unsigned int)nr : UINT32_MAX;
+}
+
 static bool cqe32_prepare_wait(struct zcrx_queue *q)
 {
 	q->wants_release = q->stuck;
@@ -455,6 +483,7 @@ const struct zcrx_backend zcrx_backend_rbuf = {
 	.read		= rbuf_read,
 	.give_back	= zc_give_back,
 	.flush		= zc_flush,
+	.nr_chances	= zc_nr_chances,
 	.prepare_wait	= rbuf_prepare_wait,
 };
 
@@ -467,5 +496,6 @@ const struct zcrx_backend zcrx_backend_cqe32 = {
 	.read		= cqe32_read,
 	.give_back	= zc_give_back,
 	.flush		= zc_flush,
+	.nr_chances	= zc_nr_chances,
 	.prepare_wait	= cqe32_prepare_wait,
 };

@@ -215,7 +215,7 @@ static void out_of_order(void)
 	unsigned int nr = 0, victim;
 
 	reset_opts();
-	opts.mem_size = 2 * BATCH * 64 * KIB;
+	opts.mem_size = 2 * BATCH * 128 * KIB;
 	opts.conn_budget = opts.mem_size;
 	EXPECT(open_with(4));
 	stream_send(streams, 4, 2 * KIB * KIB, 32 * KIB);

@@ -4,8 +4,9 @@
  * to receive? Over loopback, on this machine, side by side.
  *
  * A sender on one CPU, a receiver on another, processes of their own for each
- * run. Runs alternate between the ways, several rounds, and medians are told:
- * throughput, and the receiver's CPU time. Nobody looks at the payload.
+ * run. Runs alternate between the ways, and what is told are medians of several
+ * rounds: throughput, the receiver's CPU time, and how they compare within a
+ * round. Nobody looks at the payload.
  */
 #include <err.h>
 #include <errno.h>
@@ -29,6 +30,7 @@
 #include "copy.h"
 
 #define MAX_ROUNDS	64
+#define WARM_UP_BYTES	(32LL << 20)	/* first touches memory */
 #define MIN_THROUGHPUT	0.85	/* of --check, loose: machines have other work */
 #define MAX_CPU		1.25
 
@@ -42,10 +44,12 @@ static const unsigned int conns[] = { 1, 16, 256 };
 struct result {
 	double	gbps;
 	double	cpu;		/* seconds per gigabyte */
+	double	gbps_ratio;	/* ours to this one */
+	double	cpu_ratio;
 };
 
-static unsigned int nr_rounds = 5;
-static unsigned long long run_bytes = 1ULL << 30;
+static unsigned int nr_rounds = 15;
+static long long run_bytes = 256LL << 20;
 static struct result results[NR_CONNS][NR_WAYS];
 
 static void pin(int cpu)
@@ -125,7 +129,7 @@ static void send_all(unsigned int nr, const int *fds)
 {
 	struct epoll_event event = { .events = EPOLLOUT }, events[64];
 	static char payload[SEND_SIZE];
-	unsigned long long left = run_bytes;
+	long long left = WARM_UP_BYTES + run_bytes;
 	int epfd = epoll_create1(0), i, n;
 	ssize_t sent;
 
@@ -140,7 +144,7 @@ static void send_all(unsigned int nr, const int *fds)
 			sent = send(events[i].data.fd, payload,
 				    left < SEND_SIZE ? left : SEND_SIZE, 0);
 			if (sent > 0)
-				left -= (unsigned long long)sent;
+				left -= sent;
 		}
 	}
 }
@@ -168,15 +172,17 @@ static pid_t start_sender(unsigned int nr, const int *in, const int *out)
 static void receive(const struct way *way, unsigned int nr, const int *in,
 		    struct result *result)
 {
-	double start, cpu;
+	double start, cpu, gb;
+	long long early;
 
 	pin(1);
 	way->set_up(nr, in);
+	early = way->receive(WARM_UP_BYTES);
 	start = now();
 	cpu = cpu_time();
-	way->receive(run_bytes);
-	result->gbps = run_bytes * 8 / 1e9 / (now() - start);
-	result->cpu = (cpu_time() - cpu) / (run_bytes / 1e9);
+	gb = way->receive(WARM_UP_BYTES + run_bytes - early) / 1e9;
+	result->gbps = 8 * gb / (now() - start);
+	result->cpu = (cpu_time() - cpu) / gb;
 }
 
 static void run(const struct way *way, unsigned int nr, struct result *result)
@@ -217,40 +223,46 @@ static double median(double *values, unsigned int nr)
 			(values[nr / 2 - 1] + values[nr / 2]) / 2;
 }
 
+/* Medians over the rounds of one field */
+#define MEDIAN(rounds, way, field) ({					\
+	double values[MAX_ROUNDS];					\
+	unsigned int r;							\
+									\
+	for (r = 0; r < nr_rounds; r++)					\
+		values[r] = (rounds)[r][way].field;			\
+	median(values, nr_rounds);					\
+})
+
 /* Every way once in each round, and a first round that does not count. */
 static void measure(unsigned int c, struct result *shared)
 {
-	double gbps[NR_WAYS][MAX_ROUNDS], cpu[NR_WAYS][MAX_ROUNDS];
-	unsigned int round, w;
+	static struct result rounds[MAX_ROUNDS][NR_WAYS];
+	struct result *r;
+	unsigned int i, w;
 
-	for (round = 0; round <= nr_rounds; round++) {
+	for (i = 0; i <= nr_rounds; i++) {
+		r = rounds[i ? i - 1 : 0];
 		for (w = 0; w < NR_WAYS; w++) {
 			run(ways[w], conns[c], shared);
-			if (!round)
-				continue;
-			gbps[w][round - 1] = shared->gbps;
-			cpu[w][round - 1] = shared->cpu;
+			r[w] = *shared;
+		}
+		for (w = 0; w < NR_WAYS; w++) {
+			r[w].gbps_ratio = r[OURS].gbps / r[w].gbps;
+			r[w].cpu_ratio = r[OURS].cpu / r[w].cpu;
 		}
 	}
 	for (w = 0; w < NR_WAYS; w++) {
-		results[c][w].gbps = median(gbps[w], nr_rounds);
-		results[c][w].cpu = median(cpu[w], nr_rounds);
+		r = &results[c][w];
+		r->gbps = MEDIAN(rounds, w, gbps);
+		r->cpu = MEDIAN(rounds, w, cpu);
+		r->gbps_ratio = MEDIAN(rounds, w, gbps_ratio);
+		r->cpu_ratio = MEDIAN(rounds, w, cpu_ratio);
 	}
 }
 
 /*
  * Telling
  */
-
-static double throughput_ratio(unsigned int c, unsigned int w)
-{
-	return results[c][OURS].gbps / results[c][w].gbps;
-}
-
-static double cpu_ratio(unsigned int c, unsigned int w)
-{
-	return results[c][OURS].cpu / results[c][w].cpu;
-}
 
 static void print_table(void)
 {
@@ -264,7 +276,8 @@ static void print_table(void)
 			       results[c][w].cpu);
 			if (w != OURS)
 				printf("   %16.2f %4.2f",
-				       throughput_ratio(c, w), cpu_ratio(c, w));
+				       results[c][w].gbps_ratio,
+				       results[c][w].cpu_ratio);
 			printf("\n");
 		}
 }
@@ -276,13 +289,15 @@ static void write_json(const char *path)
 
 	if (!file)
 		err(1, "can't write %s", path);
-	fprintf(file, "{\"rounds\": %u, \"bytes\": %llu, \"runs\": [", nr_rounds,
+	fprintf(file, "{\"rounds\": %u, \"bytes\": %lld, \"runs\": [", nr_rounds,
 		run_bytes);
 	for (c = 0; c < NR_CONNS; c++)
 		for (w = 0; w < NR_WAYS; w++)
-			fprintf(file, "%s\n {\"connections\": %u, \"way\": \"%s\", \"gbps\": %.3f, \"cpu_s_per_gb\": %.5f}",
+			fprintf(file, "%s\n {\"connections\": %u, \"way\": \"%s\", \"gbps\": %.3f, \"cpu_s_per_gb\": %.5f, \"copy_gbps_ratio\": %.4f, \"copy_cpu_ratio\": %.4f}",
 				c || w ? "," : "", conns[c], ways[w]->name,
-				results[c][w].gbps, results[c][w].cpu);
+				results[c][w].gbps, results[c][w].cpu,
+				results[c][w].gbps_ratio,
+				results[c][w].cpu_ratio);
 	fprintf(file, "\n]}\n");
 	if (fclose(file))
 		err(1, "can't write %s", path);
@@ -294,8 +309,8 @@ static bool good_enough(void)
 
 	for (c = 0; c < NR_CONNS; c++)
 		for (w = 0; w < OURS; w++)
-			if (throughput_ratio(c, w) < MIN_THROUGHPUT ||
-			    cpu_ratio(c, w) > MAX_CPU)
+			if (results[c][w].gbps_ratio < MIN_THROUGHPUT ||
+			    results[c][w].cpu_ratio > MAX_CPU)
 				return false;
 
 	return true;
@@ -305,8 +320,8 @@ static const char usage[] =
 	"usage: zcrx-bench-copy [--rounds N] [--bytes N] [--json FILE] [--check]\n\n"
 	"Receives over loopback by epoll and recv(), by io_uring's recv, and by a queue's\n"
 	"back end \"copy\", with 1, 16 and 256 connections.\n\n"
-	"  --rounds N   medians of so many (5)\n"
-	"  --bytes N    of each run (1 GiB)\n"
+	"  --rounds N   medians of so many (15)\n"
+	"  --bytes N    of each run (256 MiB)\n"
 	"  --json FILE  figures for programs\n"
 	"  --check      fail if copy is clearly worse than one of the others\n";
 
@@ -332,7 +347,7 @@ int main(int argc, char **argv)
 			nr_rounds = strtoul(optarg, NULL, 0);
 			break;
 		case 'b':
-			run_bytes = strtoull(optarg, NULL, 0);
+			run_bytes = strtoll(optarg, NULL, 0);
 			break;
 		case 'j':
 			json = optarg;
@@ -348,7 +363,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind != argc || !nr_rounds || nr_rounds > MAX_ROUNDS ||
-	    !run_bytes) {
+	    run_bytes < 1 << 20) {
 		fputs(usage, stderr);
 		return 2;
 	}

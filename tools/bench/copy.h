@@ -8,12 +8,13 @@
  * struct way - a way to receive many connections
  * @name: for the table
  * @set_up: with connected sockets; exits if it fails
- * @receive: so many bytes from all of them together; exits if it fails
+ * @receive: so many bytes from all of them together, or a few more; returns how
+ *	     many; exits if it fails
  */
 struct way {
 	const char *name;
 	void (*set_up)(unsigned int nr, const int *fds);
-	void (*receive)(unsigned long long bytes);
+	long long (*receive)(long long bytes);
 };
 
 extern const struct way epoll_way;

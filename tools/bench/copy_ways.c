@@ -12,9 +12,7 @@
 
 #include "copy.h"
 
-#ifndef BUF_SIZE
-#define BUF_SIZE	(64 << 10)
-#endif
+#define BUF_SIZE	(128 << 10)
 #define BATCH		256
 
 /*
@@ -38,22 +36,25 @@ static void set_up_epoll(unsigned int nr, const int *fds)
 	}
 }
 
-static void receive_epoll(unsigned long long bytes)
+static long long receive_epoll(long long bytes)
 {
+	long long left = bytes;
 	struct epoll_event events[BATCH];
 	ssize_t len;
 	int n, i;
 
-	while (bytes) {
+	while (left > 0) {
 		n = epoll_wait(epfd, events, BATCH, -1);
 		for (i = 0; i < n; i++) {
 			len = recv(events[i].data.fd, buf, BUF_SIZE,
 				   MSG_DONTWAIT);
 			if (len <= 0)
 				err(1, "recv");
-			bytes -= (unsigned long long)len;
+			left -= len;
 		}
 	}
+
+	return bytes - left;
 }
 
 /*
@@ -87,23 +88,26 @@ static void set_up_uring(unsigned int nr, const int *fds)
 		submit_recv(i);
 }
 
-static void receive_uring(unsigned long long bytes)
+static long long receive_uring(long long bytes)
 {
+	long long left = bytes;
 	struct io_uring_cqe *cqe;
 	unsigned int head, nr;
 
-	while (bytes) {
+	while (left > 0) {
 		io_uring_submit_and_wait(&ring, 1);
 		nr = 0;
 		io_uring_for_each_cqe(&ring, head, cqe) {
 			if (cqe->res <= 0)
 				errx(1, "recv: %s", strerror(-cqe->res));
-			bytes -= (unsigned long long)cqe->res;
+			left -= cqe->res;
 			submit_recv((unsigned int)cqe->user_data);
 			nr++;
 		}
 		io_uring_cq_advance(&ring, nr);
 	}
+
+	return bytes - left;
 }
 
 /*
@@ -127,22 +131,25 @@ static void set_up_queue(unsigned int nr, const int *fds)
 			errx(1, "%s", zcrx_error());
 }
 
-static void receive_queue(unsigned long long bytes)
+static long long receive_queue(long long bytes)
 {
+	long long left = bytes;
 	struct zcrx_buf got[BATCH];
 	int n, i;
 
-	while (bytes) {
+	while (left > 0) {
 		n = zcrx_receive(queue, got, BATCH, -1);
 		if (n < 0)
 			errx(1, "%s", zcrx_error());
 		for (i = 0; i < n; i++) {
 			if (!got[i].data)
 				errx(1, "recv: %s", strerror(-got[i].res));
-			bytes -= got[i].len;
+			left -= got[i].len;
 		}
 		zcrx_release(queue, got, n);
 	}
+
+	return bytes - left;
 }
 
 const struct way epoll_way = { "epoll", set_up_epoll, receive_epoll };
