@@ -2,10 +2,11 @@
 /*
  * The back end that copies: multishot recv() into provided buffers.
  *
- * Buffers are large, so that what a busy socket holds fits in one. Few are given
- * to the kernel at a time, those that were used last first, so that it goes on
- * writing where the CPU's cache is. A request that finds none ends, and another
- * one is begun when there are some again, as a recv() loop does each time.
+ * Buffers are large, so that what a busy socket holds fits in one. Few are
+ * given to the kernel at a time, those that were used last first, so that it
+ * goes on writing where the CPU's cache is. A request that finds none ends, and
+ * another one is begun when there are some again, as a recv() loop does each
+ * time.
  */
 #include <errno.h>
 #include <stdint.h>
