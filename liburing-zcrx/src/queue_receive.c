@@ -161,7 +161,10 @@ static bool is_settled(const struct zcrx_queue *q)
 	if (io_uring_sq_ready(&q->ring))
 		return false;
 
-	return !q->nr_waiting || __atomic_load_n(&q->asleep, __ATOMIC_RELAXED);
+	if (!q->nr_waiting && !q->wants_release)
+		return true;
+
+	return __atomic_load_n(&q->asleep, __ATOMIC_RELAXED);
 }
 
 static int64_t now_ms(void)

@@ -627,6 +627,55 @@ static void poll_fd(void)
 	close_with_all();
 }
 
+static void *release_later(void *arg)
+{
+	struct zcrx_buf *bufs = arg;
+
+	usleep(100000);
+	zcrx_release(queue, bufs, work.nr);
+	return NULL;
+}
+
+/*
+ * All that a connection may hold is held, the owner sleeps in poll(), and
+ * another thread releases.
+ */
+static void poll_fd_held(void)
+{
+	struct pollfd pfd = { .events = POLLIN };
+	static struct zcrx_buf kept[4096];
+	pthread_t thread;
+	unsigned int round;
+	int n;
+
+	reset_opts();
+	opts.mem_size = SMALL_MEM;
+	opts.conn_budget = SMALL_MEM / 8;
+	EXPECT(open_with(1));
+	pfd.fd = zcrx_queue_poll_fd(queue);
+	stream_send(streams, 1, 2 * KIB * KIB, 64 * KIB);
+	for (round = 0; round < 4; round++) {
+		work.nr = 0;
+		while (poll(&pfd, 1, 300) == 1) {
+			while ((n = zcrx_receive(queue, &kept[work.nr], BATCH,
+						 0)) > 0)
+				for (; n; n--, work.nr++)
+					EXPECT(stream_check(&streams[0],
+							    kept[work.nr].data,
+							    kept[work.nr].len));
+			EXPECT(!n && work.nr < 4000);
+		}
+		EXPECT(work.nr);
+		EXPECT(!pthread_create(&thread, NULL, release_later, kept));
+		EXPECT(poll(&pfd, 1, 5000) == 1);
+		pthread_join(thread, NULL);
+	}
+	work.nr = 0;
+	EXPECT(receive_all());
+	EXPECT(all_complete(2 * KIB * KIB));
+	close_with_all();
+}
+
 /*
  * Refusals
  */
@@ -752,6 +801,7 @@ static const struct ktap_case cases[] = {
 	{ "closed with buffers held", close_with_held },
 	{ "timeouts and signals", timeouts },
 	{ "in somebody's event loop", poll_fd },
+	{ "in one, with all of the budget held", poll_fd_held },
 	{ "wrong arguments", wrong_arguments },
 	{ "wrong sockets", wrong_sockets },
 	{ "belongs to one thread", owner },
