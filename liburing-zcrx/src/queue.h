@@ -20,6 +20,7 @@
 /* user_data of requests that are no connection's */
 #define DATA_NONE	0
 #define DATA_WAKE	1
+#define DATA_RETRY	2
 
 struct zcrx_nic;
 
@@ -42,6 +43,7 @@ struct zcrx_piece {
  * @CONN_ARMED: its request is under way
  * @CONN_READY: for a request, in zcrx_queue.ready
  * @CONN_STARVED: for memory that any connection releases, in zcrx_queue.starved
+ * @CONN_DELAYED: for the next DATA_RETRY, in zcrx_queue.delayed
  * @CONN_PAUSED: for what it holds itself
  * @CONN_ENDED: for nothing
  */
@@ -49,6 +51,7 @@ enum zcrx_conn_state {
 	CONN_ARMED,
 	CONN_READY,
 	CONN_STARVED,
+	CONN_DELAYED,
 	CONN_PAUSED,
 	CONN_ENDED,
 };
@@ -58,11 +61,13 @@ enum zcrx_conn_state {
  * @END_STREAM: with its connection
  * @END_GOES_ON: for now; the next one can begin
  * @END_STARVED: for want of memory
+ * @END_DELAYED: for want of something of the kernel's
  */
 enum zcrx_end {
 	END_STREAM,
 	END_GOES_ON,
 	END_STARVED,
+	END_DELAYED,
 };
 
 /**
@@ -116,6 +121,8 @@ struct zcrx_conn_list {
  * @flush: what was given back is for the kernel to see
  * @nr_chances: how many starved connections can be tried now?
  * @prepare_wait: before sleeping; true if there is something to read already
+ * @wants_retry: may memory come back that nobody tells of? NULL: never
+ * @retry: it may have
  */
 struct zcrx_backend {
 	const char	*name;
@@ -131,6 +138,8 @@ struct zcrx_backend {
 	void		(*flush)(struct zcrx_queue *q);
 	unsigned int	(*nr_chances)(struct zcrx_queue *q);
 	bool		(*prepare_wait)(struct zcrx_queue *q);
+	bool		(*wants_retry)(struct zcrx_queue *q);
+	void		(*retry)(struct zcrx_queue *q);
 };
 
 /**
@@ -188,12 +197,18 @@ struct zcrx_zc {
  * @nr_slots: size of both
  * @nr_free_slots: how many of @free_slots are valid
  * @ready: connections to begin a request for
- * @starved: connections that wait for memory
- * @nr_waiting: those that are starved or paused
+ * @starved: connections that wait for memory, and removed ones
+ * @delayed: connections to try again after a while, and removed ones
+ * @nr_starved: those that are starved, and not removed
+ * @nr_waiting: those that are starved or paused, and not removed
  * @progress: zero copy: how often memory was given back
  * @round: how often the kernel was entered
  * @wants_release: kernel or back end may wait for memory, beside connections
  * @stuck: there are CQEs, and no piece to stand for them
+ * @wake_armed: a request looks at @wake_fd
+ * @retry_armed: a timeout is under way
+ * @retry_ms: how long the next one is
+ * @retry_time: the same, for the kernel
  * @wake_fd: eventfd, to wake the owner
  * @asleep: the owner is, and wants to be woken
  * @released: first in the list of pieces that other threads released
@@ -226,11 +241,17 @@ struct zcrx_queue {
 	unsigned int			nr_free_slots;
 	struct zcrx_conn_list		ready;
 	struct zcrx_conn_list		starved;
+	struct zcrx_conn_list		delayed;
+	unsigned int			nr_starved;
 	unsigned int			nr_waiting;
 	__u64				progress;
 	__u64				round;
 	bool				wants_release;
 	bool				stuck;
+	bool				wake_armed;
+	bool				retry_armed;
+	unsigned int			retry_ms;
+	struct __kernel_timespec	retry_time;
 
 	int				wake_fd;
 	bool				asleep __attribute__((aligned(64)));
@@ -257,6 +278,7 @@ struct io_uring_sqe *zcrx_queue_sqe(struct zcrx_queue *q);
 void zcrx_conn_push(struct zcrx_conn_list *list, struct zcrx_conn *conn);
 struct zcrx_conn *zcrx_conn_pop(struct zcrx_conn_list *list);
 void zcrx_conn_arm_all(struct zcrx_queue *q);
+void zcrx_conn_retry_delayed(struct zcrx_queue *q);
 void zcrx_conn_limit(struct zcrx_conn *conn);
 unsigned int zcrx_conn_ended(struct zcrx_conn *conn, int res,
 			     enum zcrx_end end, struct zcrx_buf *buf);

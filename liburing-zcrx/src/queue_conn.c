@@ -73,16 +73,20 @@ void zcrx_conn_free_all(struct zcrx_queue *q)
 }
 
 /* What does a connection without a request wait for? */
-static void conn_wait(struct zcrx_conn *conn, bool starved)
+static void conn_wait(struct zcrx_conn *conn, enum zcrx_end end)
 {
 	struct zcrx_queue *q = conn->queue;
 
 	if (zcrx_conn_at_budget(conn)) {
 		conn->state = CONN_PAUSED;
 		q->nr_waiting++;
-	} else if (starved) {
+	} else if (end == END_DELAYED) {
+		conn->state = CONN_DELAYED;
+		zcrx_conn_push(&q->delayed, conn);
+	} else if (end == END_STARVED) {
 		conn->state = CONN_STARVED;
 		q->nr_waiting++;
+		q->nr_starved++;
 		zcrx_conn_push(&q->starved, conn);
 	} else {
 		conn->state = CONN_READY;
@@ -96,17 +100,44 @@ static void conn_end(struct zcrx_conn *conn)
 	conn_free_if_unused(conn);
 }
 
-/* As many as may find memory; others would only fail again. */
+static void conn_ready(struct zcrx_conn *conn)
+{
+	conn->state = CONN_READY;
+	zcrx_conn_push(&conn->queue->ready, conn);
+}
+
+/*
+ * As many as may find memory; others would only fail again. Removed ones are
+ * not counted.
+ */
 static void feed_starved(struct zcrx_queue *q)
 {
 	unsigned int nr = q->backend->nr_chances(q);
 	struct zcrx_conn *conn;
 
-	while (nr-- && (conn = zcrx_conn_pop(&q->starved))) {
+	while (q->starved.first && (nr || q->starved.first->removed)) {
+		conn = zcrx_conn_pop(&q->starved);
+		if (conn->removed) {
+			conn_end(conn);
+			continue;
+		}
+		nr--;
 		q->nr_waiting--;
-		conn->state = CONN_READY;
-		zcrx_conn_push(&q->ready, conn);
+		q->nr_starved--;
+		conn_ready(conn);
 	}
+}
+
+/**
+ * zcrx_conn_retry_delayed() - it is time for those that are delayed
+ * @q: the queue
+ */
+void zcrx_conn_retry_delayed(struct zcrx_queue *q)
+{
+	struct zcrx_conn *conn;
+
+	while ((conn = zcrx_conn_pop(&q->delayed)))
+		conn_ready(conn);
 }
 
 /**
@@ -182,7 +213,7 @@ unsigned int zcrx_conn_ended(struct zcrx_conn *conn, int res,
 		return 0;
 	}
 	if (end != END_STREAM) {
-		conn_wait(conn, end == END_STARVED);
+		conn_wait(conn, end);
 		return 0;
 	}
 
@@ -206,7 +237,7 @@ void zcrx_conn_released(struct zcrx_conn *conn)
 	conn->nr_held--;
 	if (conn->state == CONN_PAUSED) {
 		conn->queue->nr_waiting--;
-		conn_wait(conn, false);
+		conn_wait(conn, END_GOES_ON);
 	}
 	conn_free_if_unused(conn);
 }
@@ -296,7 +327,7 @@ int zcrx_conn_add(struct zcrx_queue *queue, int fd, void *tag,
 	queue->conns[new->slot] = new;
 	*conn = new;
 
-	conn_wait(new, false);
+	conn_wait(new, END_GOES_ON);
 	zcrx_conn_arm_all(queue);
 	io_uring_submit(&queue->ring);
 
@@ -334,6 +365,10 @@ int zcrx_conn_remove(struct zcrx_conn *conn)
 	} else if (conn->state == CONN_PAUSED) {
 		q->nr_waiting--;
 		conn_end(conn);
+	} else if (conn->state == CONN_STARVED) {
+		/* Stays in the list, but waits for nothing. */
+		q->nr_waiting--;
+		q->nr_starved--;
 	} else {
 		conn_free_if_unused(conn);
 	}

@@ -207,9 +207,15 @@ static unsigned int take_buffer(struct zcrx_queue *q, struct zcrx_conn *conn,
 /* Who has had a buffer, and wants more, waits behind those who had none. */
 static enum zcrx_end why_ended(const struct zcrx_conn *conn, int res)
 {
-	if (res == -ENOBUFS)
+	switch (res) {
+	case -ENOBUFS:
 		return END_STARVED;
-	if (res > 0 && !conn->drained && conn->queue->starved.first)
+	case -ENOMEM:
+	case -EINTR:
+	case -EAGAIN:
+		return END_DELAYED;
+	}
+	if (res > 0 && !conn->drained && conn->queue->nr_starved)
 		return END_STARVED;
 
 	return res > 0 || res == -ECANCELED ? END_GOES_ON : END_STREAM;
@@ -267,7 +273,7 @@ static unsigned int copy_nr_chances(struct zcrx_queue *q)
 /* Who was tried before may have had nothing to receive. */
 static bool copy_prepare_wait(struct zcrx_queue *q)
 {
-	return q->starved.first && q->copy.nr_posted;
+	return q->nr_starved && q->copy.nr_posted;
 }
 
 const struct zcrx_backend zcrx_backend_copy = {

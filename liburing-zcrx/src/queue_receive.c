@@ -12,8 +12,12 @@
 #include "error.h"
 #include "queue.h"
 
-/* Until memory may be back that the application has not, but sockets have */
-#define RETRY_MS	1
+/*
+ * Until memory may be back that the application has not, but sockets have:
+ * longer and longer, while nothing comes
+ */
+#define MIN_RETRY_MS	1
+#define MAX_RETRY_MS	64
 
 /**
  * zcrx_queue_deliver() - tell of a received buffer
@@ -32,6 +36,7 @@ unsigned int zcrx_queue_deliver(struct zcrx_queue *q, struct zcrx_conn *conn,
 {
 	struct zcrx_piece *piece = &q->pieces[id];
 
+	q->retry_ms = MIN_RETRY_MS;
 	piece->conn = conn;
 	piece->left = len;
 	conn->nr_held++;
@@ -62,8 +67,48 @@ void zcrx_queue_arm_wake(struct zcrx_queue *q)
 {
 	struct io_uring_sqe *sqe = zcrx_queue_sqe(q);
 
+	q->wake_armed = sqe;
+	if (!sqe)	/* Before sleeping, it is tried again. */
+		return;
 	io_uring_prep_poll_multishot(sqe, q->wake_fd, POLLIN);
 	io_uring_sqe_set_data64(sqe, DATA_WAKE);
+}
+
+static bool wants_retry(struct zcrx_queue *q)
+{
+	return q->delayed.first ||
+	       (q->backend->wants_retry && q->backend->wants_retry(q));
+}
+
+/*
+ * Memory that sockets had comes back when they are read, or closed, and nobody
+ * tells of it. A request, and no timeout of the sleep, for poll() to end by it.
+ */
+static void arm_retry(struct zcrx_queue *q)
+{
+	struct io_uring_sqe *sqe;
+
+	if (q->retry_armed || !wants_retry(q))
+		return;
+	sqe = zcrx_queue_sqe(q);
+	if (!sqe)
+		return;
+	if (!q->retry_ms)
+		q->retry_ms = MIN_RETRY_MS;
+	q->retry_time.tv_nsec = q->retry_ms * 1000000LL;
+	io_uring_prep_timeout(sqe, &q->retry_time, 0, 0);
+	io_uring_sqe_set_data64(sqe, DATA_RETRY);
+	q->retry_armed = true;
+	if (q->retry_ms < MAX_RETRY_MS)
+		q->retry_ms *= 2;
+}
+
+static void retry(struct zcrx_queue *q)
+{
+	q->retry_armed = false;
+	zcrx_conn_retry_delayed(q);
+	if (q->backend->retry)
+		q->backend->retry(q);
 }
 
 /**
@@ -76,12 +121,19 @@ void zcrx_queue_arm_wake(struct zcrx_queue *q)
 struct zcrx_conn *zcrx_queue_cqe_conn(struct zcrx_queue *q,
 				      const struct io_uring_cqe *cqe)
 {
-	if (cqe->user_data > DATA_WAKE)
-		return (struct zcrx_conn *)(uintptr_t)cqe->user_data;
-	if (cqe->user_data == DATA_WAKE && !(cqe->flags & IORING_CQE_F_MORE))
-		zcrx_queue_arm_wake(q);
+	switch (cqe->user_data) {
+	case DATA_NONE:
+		return NULL;
+	case DATA_WAKE:
+		if (!(cqe->flags & IORING_CQE_F_MORE))
+			zcrx_queue_arm_wake(q);
+		return NULL;
+	case DATA_RETRY:
+		retry(q);
+		return NULL;
+	}
 
-	return NULL;
+	return (struct zcrx_conn *)(uintptr_t)cqe->user_data;
 }
 
 /*
@@ -131,7 +183,6 @@ static bool fall_asleep(struct zcrx_queue *q)
 
 static int wait_for_work(struct zcrx_queue *q, int timeout_ms)
 {
-	bool retry = q->starved.first && !q->nr_out;
 	uint64_t counter;
 	int ret;
 
@@ -139,16 +190,15 @@ static int wait_for_work(struct zcrx_queue *q, int timeout_ms)
 		(void)!read(q->wake_fd, &counter, sizeof(counter));
 	if (q->backend->prepare_wait(q) || !fall_asleep(q))
 		timeout_ms = 0;
-	else if (retry && (timeout_ms < 0 || timeout_ms > RETRY_MS))
-		timeout_ms = RETRY_MS;
+	if (!q->wake_armed)
+		zcrx_queue_arm_wake(q);
+	arm_retry(q);
 
 	if (q->stuck && timeout_ms) {
 		wait_for_release(q, timeout_ms);
 		return 0;
 	}
 	ret = enter(q, timeout_ms);
-	if (retry)
-		q->progress++;
 	if (ret == -ETIME || ret == -EBUSY || ret == -EAGAIN)
 		return 0;
 
@@ -156,9 +206,11 @@ static int wait_for_work(struct zcrx_queue *q, int timeout_ms)
 }
 
 /* Nothing is left to be done before the application may sleep elsewhere. */
-static bool is_settled(const struct zcrx_queue *q)
+static bool is_settled(struct zcrx_queue *q)
 {
-	if (io_uring_sq_ready(&q->ring))
+	if (io_uring_sq_ready(&q->ring) || !q->wake_armed)
+		return false;
+	if (!q->retry_armed && wants_retry(q))
 		return false;
 
 	if (!q->nr_waiting && !q->wants_release)

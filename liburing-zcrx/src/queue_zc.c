@@ -452,6 +452,24 @@ static unsigned int zc_nr_chances(struct zcrx_queue *q)
 	return nr < UINT32_MAX ? (unsigned int)nr : UINT32_MAX;
 }
 
+static bool cqe32_wants_retry(struct zcrx_queue *q)
+{
+	return q->nr_starved;
+}
+
+/* Of a request that could not go on when it was kicked, or was not kicked */
+static bool rbuf_wants_retry(struct zcrx_queue *q)
+{
+	return q->nr_starved || zcrx_needs_kick(&q->zc.ifq);
+}
+
+/* How much has come back is not known: all that are starved have a chance. */
+static void zc_retry(struct zcrx_queue *q)
+{
+	q->progress += q->nr_starved ? q->nr_starved : 1;
+	q->zc.gave_back = true;
+}
+
 static bool cqe32_prepare_wait(struct zcrx_queue *q)
 {
 	q->wants_release = q->stuck;
@@ -459,17 +477,18 @@ static bool cqe32_prepare_wait(struct zcrx_queue *q)
 }
 
 /*
- * A request that pauses while the owner sleeps wakes nobody: it pauses for what
- * the application holds, and so any release may be what it waits for.
+ * A request that pauses while the owner sleeps wakes it, and then waits for what
+ * the application holds, so that any release may help; or for what sockets hold,
+ * which is what the retry is for.
  */
 static bool rbuf_prepare_wait(struct zcrx_queue *q)
 {
 	struct zcrx_ifq *ifq = &q->zc.ifq;
 
 	q->wants_release = q->nr_out;
-	if (zcrx_needs_kick(ifq) && q->zc.gave_back)		/* MB: C, D */
-		zcrx_resume(ifq);
-	q->zc.gave_back = false;
+	/* MB: C, D. What fails is tried again: gave_back stays. */
+	if (!zcrx_needs_kick(ifq) || (q->zc.gave_back && !zcrx_resume(ifq)))
+		q->zc.gave_back = false;
 
 	return q->free_piece != NO_PIECE && zcrx_rbuf_peek(ifq);
 }
@@ -485,6 +504,8 @@ const struct zcrx_backend zcrx_backend_rbuf = {
 	.flush		= zc_flush,
 	.nr_chances	= zc_nr_chances,
 	.prepare_wait	= rbuf_prepare_wait,
+	.wants_retry	= rbuf_wants_retry,
+	.retry		= zc_retry,
 };
 
 const struct zcrx_backend zcrx_backend_cqe32 = {
@@ -498,4 +519,6 @@ const struct zcrx_backend zcrx_backend_cqe32 = {
 	.flush		= zc_flush,
 	.nr_chances	= zc_nr_chances,
 	.prepare_wait	= cqe32_prepare_wait,
+	.wants_retry	= cqe32_wants_retry,
+	.retry		= zc_retry,
 };

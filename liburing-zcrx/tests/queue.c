@@ -519,6 +519,44 @@ static void remove_midstream(void)
 	close_with_all();
 }
 
+/*
+ * Starved connections are removed, and those that stay have their turn. The
+ * removed ones are in front.
+ */
+static void remove_starved(void)
+{
+	const size_t bytes = 256 * KIB;
+	struct zcrx_buf kept[BATCH];
+	unsigned int nr = 0, i;
+	int n;
+
+	reset_opts();
+	opts.mem_size = 128 * KIB;
+	opts.conn_budget = 128 * KIB;
+	EXPECT(open_with(24));
+	stream_send(streams, 24, bytes, 64 * KIB);
+	while (nr < BATCH &&
+	       (n = zcrx_receive(queue, &kept[nr], BATCH - nr, 200)) > 0)
+		for (; n; n--, nr++)
+			EXPECT(stream_check(kept[nr].tag, kept[nr].data,
+					    kept[nr].len));
+	EXPECT(nr);
+	for (i = 0; i < 20; i++) {
+		EXPECT(zcrx_conn_remove(conns[i]) == 0);
+		close(streams[i].fd);
+		streams[i].fd = -1;
+	}
+	zcrx_release(queue, kept, nr);
+	for (i = 0; nr_ended() < 4; i++) {
+		n = next_bufs(kept, BATCH);
+		EXPECT(n > 0);
+		zcrx_release(queue, kept, (unsigned int)n);
+	}
+	for (i = 20; i < 24; i++)
+		EXPECT(streams[i].pos == bytes && !streams[i].res);
+	close_with_all();
+}
+
 static void add_and_remove_often(void)
 {
 	unsigned int i;
@@ -645,7 +683,7 @@ static void poll_fd_held(void)
 	struct pollfd pfd = { .events = POLLIN };
 	static struct zcrx_buf kept[4096];
 	pthread_t thread;
-	unsigned int round;
+	unsigned int round, idle;
 	int n;
 
 	reset_opts();
@@ -655,11 +693,12 @@ static void poll_fd_held(void)
 	pfd.fd = zcrx_queue_poll_fd(queue);
 	stream_send(streams, 1, 2 * KIB * KIB, 64 * KIB);
 	for (round = 0; round < 4; round++) {
+		/* It may become readable for nothing. */
 		work.nr = 0;
-		while (poll(&pfd, 1, 300) == 1) {
+		for (idle = 0; idle < 10 && poll(&pfd, 1, 300) == 1; idle++) {
 			while ((n = zcrx_receive(queue, &kept[work.nr], BATCH,
 						 0)) > 0)
-				for (; n; n--, work.nr++)
+				for (idle = 0; n; n--, work.nr++)
 					EXPECT(stream_check(&streams[0],
 							    kept[work.nr].data,
 							    kept[work.nr].len));
@@ -673,6 +712,38 @@ static void poll_fd_held(void)
 	work.nr = 0;
 	EXPECT(receive_all());
 	EXPECT(all_complete(2 * KIB * KIB));
+	close_with_all();
+}
+
+/* More connections than pieces of memory take turns, and poll() ends for each. */
+static void poll_fd_starved(void)
+{
+	struct pollfd pfd = { .events = POLLIN };
+	struct zcrx_buf bufs[BATCH];
+	int n, i;
+
+	reset_opts();
+	opts.mem_size = 64 * KIB;
+	opts.conn_budget = 64 * KIB;
+	EXPECT(open_with(16));
+	pfd.fd = zcrx_queue_poll_fd(queue);
+	stream_send(streams, 16, 256 * KIB, 64 * KIB);
+	while (nr_ended() < 16) {
+		EXPECT(poll(&pfd, 1, WAIT_MS) == 1);
+		while ((n = zcrx_receive(queue, bufs, BATCH, 0)) > 0) {
+			for (i = 0; i < n; i++) {
+				struct stream *s = bufs[i].tag;
+
+				s->ends += !bufs[i].data;
+				EXPECT(!bufs[i].data ||
+				       stream_check(s, bufs[i].data,
+						    bufs[i].len));
+			}
+			zcrx_release(queue, bufs, (unsigned int)n);
+		}
+		EXPECT(!n);
+	}
+	EXPECT(all_complete(256 * KIB));
 	close_with_all();
 }
 
@@ -797,11 +868,13 @@ static const struct ktap_case cases[] = {
 	{ "end and reset are told once", reset },
 	{ "an end where the budget is", ends_at_budget },
 	{ "removed while bytes come", remove_midstream },
+	{ "removed while starved", remove_starved },
 	{ "added and removed often", add_and_remove_often },
 	{ "closed with buffers held", close_with_held },
 	{ "timeouts and signals", timeouts },
 	{ "in somebody's event loop", poll_fd },
 	{ "in one, with all of the budget held", poll_fd_held },
+	{ "in one, with too little memory", poll_fd_starved },
 	{ "wrong arguments", wrong_arguments },
 	{ "wrong sockets", wrong_sockets },
 	{ "belongs to one thread", owner },
