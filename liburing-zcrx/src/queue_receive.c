@@ -141,11 +141,27 @@ struct zcrx_conn *zcrx_queue_cqe_conn(struct zcrx_queue *q,
  */
 
 /* There are CQEs, and no piece to stand for them: only releases help. */
-static void wait_for_release(struct zcrx_queue *q, int timeout_ms)
+static int wait_for_release(struct zcrx_queue *q, int timeout_ms)
 {
 	struct pollfd pfd = { .fd = q->wake_fd, .events = POLLIN };
 
-	poll(&pfd, 1, timeout_ms);
+	return poll(&pfd, 1, timeout_ms) < 0 ? -errno : 0;
+}
+
+/*
+ * If the kernel has taken SQEs it returns their number, even if a signal has
+ * ended the wait. But without one it waits for a CQE, unless it has taken only
+ * some of them.
+ */
+static int submit_and_wait(struct zcrx_queue *q)
+{
+	int ret = io_uring_submit_and_wait(&q->ring, 1);
+
+	if (ret > 0 && !io_uring_cq_ready(&q->ring) &&
+	    !io_uring_sq_ready(&q->ring))
+		return -EINTR;
+
+	return ret;
 }
 
 static int enter(struct zcrx_queue *q, int timeout_ms)
@@ -155,12 +171,20 @@ static int enter(struct zcrx_queue *q, int timeout_ms)
 		.tv_nsec	= timeout_ms % 1000 * 1000000LL,
 	};
 	struct io_uring_cqe *cqe;
+	int ret;
 
 	q->round++;
 	if (!timeout_ms)
 		return io_uring_submit_and_get_events(&q->ring);
 	if (timeout_ms < 0)
-		return io_uring_submit_and_wait(&q->ring, 1);
+		return submit_and_wait(q);
+
+	/* By itself, so as not to hide how the wait ends */
+	if (io_uring_sq_ready(&q->ring)) {
+		ret = io_uring_submit(&q->ring);
+		if (ret < 0)
+			return ret;
+	}
 
 	return io_uring_submit_and_wait_timeout(&q->ring, &cqe, 1, &ts, NULL);
 }
@@ -194,11 +218,10 @@ static int wait_for_work(struct zcrx_queue *q, int timeout_ms)
 		zcrx_queue_arm_wake(q);
 	arm_retry(q);
 
-	if (q->stuck && timeout_ms) {
-		wait_for_release(q, timeout_ms);
-		return 0;
-	}
-	ret = enter(q, timeout_ms);
+	if (q->stuck && timeout_ms)
+		ret = wait_for_release(q, timeout_ms);
+	else
+		ret = enter(q, timeout_ms);
 	if (ret == -ETIME || ret == -EBUSY || ret == -EAGAIN)
 		return 0;
 

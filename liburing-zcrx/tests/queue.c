@@ -595,26 +595,50 @@ static void on_alarm(int sig)
 	(void)sig;
 }
 
-static void timeouts(void)
+/* A call that a signal ends after a while */
+static int receive_until_signal(int timeout_ms)
 {
-	const struct itimerval soon = { .it_value.tv_usec = 100000 };
+	const struct itimerval soon = { .it_value.tv_usec = 300000 };
 	struct sigaction action = { .sa_handler = on_alarm }, before;
 	struct itimerval timer;
 	struct zcrx_buf buf;
 	int ret;
+
+	/* The alarm that ends the whole test comes back afterwards. */
+	sigaction(SIGALRM, &action, &before);
+	setitimer(ITIMER_REAL, &soon, &timer);
+	ret = zcrx_receive(queue, &buf, 1, timeout_ms);
+	sigaction(SIGALRM, &before, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+
+	return ret;
+}
+
+/* The first call submits requests, and is interrupted as any other. */
+static void signals(void)
+{
+	int timeout_ms;
+
+	for (timeout_ms = -1; timeout_ms <= 5000; timeout_ms += 5001) {
+		reset_opts();
+		EXPECT(zcrx_queue_open(&queue, &opts) == 0);
+		EXPECT(receive_until_signal(timeout_ms) == -EINTR);
+		EXPECT(receive_until_signal(timeout_ms) == -EINTR);
+		zcrx_queue_close(queue);
+	}
+}
+
+static void timeouts(void)
+{
+	struct zcrx_buf buf;
 
 	reset_opts();
 	EXPECT(open_with(1));
 	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0);
 	EXPECT(zcrx_receive(queue, &buf, 1, 20) == 0);
 	EXPECT(zcrx_receive(queue, &buf, 0, 0) == -EINVAL);
-
-	sigaction(SIGALRM, &action, &before);
-	setitimer(ITIMER_REAL, &soon, &timer);
-	ret = zcrx_receive(queue, &buf, 1, -1);
-	sigaction(SIGALRM, &before, NULL);
-	setitimer(ITIMER_REAL, &timer, NULL);
-	EXPECT(ret == -EINTR);
+	EXPECT(receive_until_signal(-1) == -EINTR);
+	EXPECT(receive_until_signal(5000) == -EINTR);
 	close_with_all();
 }
 
@@ -872,6 +896,7 @@ static const struct ktap_case cases[] = {
 	{ "added and removed often", add_and_remove_often },
 	{ "closed with buffers held", close_with_held },
 	{ "timeouts and signals", timeouts },
+	{ "a signal at the first call", signals },
 	{ "in somebody's event loop", poll_fd },
 	{ "in one, with all of the budget held", poll_fd_held },
 	{ "in one, with too little memory", poll_fd_starved },
