@@ -78,7 +78,7 @@ enum zcrx_end {
  * @fd: the application's
  * @slot: index in zcrx_queue.conns
  * @state: what it waits for
- * @removed: by the application; free it when nothing refers to it
+ * @removed: by the application; dead when nothing refers to it
  * @nr_held: pieces that have not been released
  * @drained: copying: its socket was left empty
  * @allowance: zero copy: bytes that its request may still receive
@@ -199,6 +199,8 @@ struct zcrx_zc {
  * @ready: connections to begin a request for
  * @starved: connections that wait for memory, and removed ones
  * @delayed: connections to try again after a while, and removed ones
+ * @dead: connections to free when the application asks for more: until then it
+ *	  may have their last buffers
  * @nr_starved: those that are starved, and not removed
  * @nr_waiting: those that are starved or paused, and not removed
  * @progress: zero copy: how often memory was given back
@@ -242,6 +244,7 @@ struct zcrx_queue {
 	struct zcrx_conn_list		ready;
 	struct zcrx_conn_list		starved;
 	struct zcrx_conn_list		delayed;
+	struct zcrx_conn_list		dead;
 	unsigned int			nr_starved;
 	unsigned int			nr_waiting;
 	__u64				progress;
@@ -283,6 +286,7 @@ void zcrx_conn_limit(struct zcrx_conn *conn);
 unsigned int zcrx_conn_ended(struct zcrx_conn *conn, int res,
 			     enum zcrx_end end, struct zcrx_buf *buf);
 void zcrx_conn_released(struct zcrx_conn *conn);
+void zcrx_conn_free_dead(struct zcrx_queue *q);
 void zcrx_conn_free_all(struct zcrx_queue *q);
 
 /* queue_receive.c */

@@ -46,16 +46,27 @@ struct zcrx_conn *zcrx_conn_pop(struct zcrx_conn_list *list)
 	return conn;
 }
 
-static void conn_free_if_unused(struct zcrx_conn *conn)
+static void conn_bury_if_unused(struct zcrx_conn *conn)
 {
-	struct zcrx_queue *q = conn->queue;
-
 	if (!conn->removed || conn->state != CONN_ENDED || conn->nr_held)
 		return;
 
-	q->conns[conn->slot] = NULL;
-	q->free_slots[q->nr_free_slots++] = conn->slot;
-	free(conn);
+	zcrx_conn_push(&conn->queue->dead, conn);
+}
+
+/**
+ * zcrx_conn_free_dead() - free those that nothing refers to any more
+ * @q: the queue; the application has dealt with all buffers that it was told of
+ */
+void zcrx_conn_free_dead(struct zcrx_queue *q)
+{
+	struct zcrx_conn *conn;
+
+	while ((conn = zcrx_conn_pop(&q->dead))) {
+		q->conns[conn->slot] = NULL;
+		q->free_slots[q->nr_free_slots++] = conn->slot;
+		free(conn);
+	}
 }
 
 /**
@@ -97,7 +108,7 @@ static void conn_wait(struct zcrx_conn *conn, enum zcrx_end end)
 static void conn_end(struct zcrx_conn *conn)
 {
 	conn->state = CONN_ENDED;
-	conn_free_if_unused(conn);
+	conn_bury_if_unused(conn);
 }
 
 static void conn_ready(struct zcrx_conn *conn)
@@ -230,7 +241,7 @@ unsigned int zcrx_conn_ended(struct zcrx_conn *conn, int res,
 
 /**
  * zcrx_conn_released() - a connection holds a piece less
- * @conn: the connection, perhaps freed afterwards
+ * @conn: the connection
  */
 void zcrx_conn_released(struct zcrx_conn *conn)
 {
@@ -239,7 +250,7 @@ void zcrx_conn_released(struct zcrx_conn *conn)
 		conn->queue->nr_waiting--;
 		conn_wait(conn, END_GOES_ON);
 	}
-	conn_free_if_unused(conn);
+	conn_bury_if_unused(conn);
 }
 
 /*
@@ -336,7 +347,8 @@ int zcrx_conn_add(struct zcrx_queue *queue, int fd, void *tag,
 
 /**
  * zcrx_conn_remove() - receive no more from a connection
- * @conn: the connection, of the caller's own queue, not to be used any more
+ * @conn: the connection, of the caller's own queue; stays valid until the next
+ *	  zcrx_receive(), and removing it again does nothing
  *
  * Buffers that have been received stay valid until they are released. What the
  * queue has, and has not told yet, is lost: meant for sockets that will be
@@ -350,7 +362,7 @@ int zcrx_conn_remove(struct zcrx_conn *conn)
 	int ret;
 
 	ret = zcrx_queue_own(q);
-	if (ret)
+	if (ret || conn->removed)
 		return ret;
 
 	if (q->nic)
@@ -370,7 +382,7 @@ int zcrx_conn_remove(struct zcrx_conn *conn)
 		q->nr_waiting--;
 		q->nr_starved--;
 	} else {
-		conn_free_if_unused(conn);
+		conn_bury_if_unused(conn);
 	}
 
 	return 0;

@@ -306,6 +306,8 @@ int zcrx_receive(struct zcrx_queue *queue, struct zcrx_buf *bufs,
 		return ret;
 	if (!nr)
 		return zcrx_fail(-EINVAL, "no room for a single buffer");
+	if (queue->dead.first)
+		zcrx_conn_free_dead(queue);
 
 	for (;;) {
 		n = collect(queue, bufs, nr);

@@ -519,6 +519,32 @@ static void remove_midstream(void)
 	close_with_all();
 }
 
+/* One batch has data and end, and both have the application remove. */
+static void remove_twice(void)
+{
+	struct zcrx_buf bufs[BATCH];
+	int n;
+
+	reset_opts();
+	EXPECT(open_with(1));
+	EXPECT(send(streams[0].peer, "", 1, 0) == 1);
+	close(streams[0].peer);
+	usleep(100000);
+	n = zcrx_receive(queue, bufs, BATCH, WAIT_MS);
+	if (n == 1 && bufs[0].data) {
+		EXPECT(zcrx_receive(queue, &bufs[1], 1, WAIT_MS) == 1);
+		n++;
+	}
+	EXPECT(n == 2 && bufs[0].data && !bufs[1].data);
+	EXPECT(zcrx_conn_remove(bufs[0].conn) == 0);
+	zcrx_release(queue, &bufs[0], 1);
+	EXPECT(zcrx_conn_remove(bufs[1].conn) == 0);
+	zcrx_release(queue, &bufs[1], 1);
+	EXPECT(zcrx_conn_remove(bufs[1].conn) == 0);
+	EXPECT(zcrx_receive(queue, bufs, BATCH, 0) == 0);
+	close_with_all();
+}
+
 /*
  * Starved connections are removed, and those that stay have their turn. The
  * removed ones are in front.
@@ -892,6 +918,7 @@ static const struct ktap_case cases[] = {
 	{ "end and reset are told once", reset },
 	{ "an end where the budget is", ends_at_budget },
 	{ "removed while bytes come", remove_midstream },
+	{ "removed twice", remove_twice },
 	{ "removed while starved", remove_starved },
 	{ "added and removed often", add_and_remove_often },
 	{ "closed with buffers held", close_with_held },
