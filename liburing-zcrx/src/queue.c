@@ -15,6 +15,10 @@
 #include "ring.h"
 
 #define SQ_ENTRIES		256
+/* Of struct zcrx_queue_opts, in the first version */
+#define OPTS_SIZE_0		(offsetof(struct zcrx_queue_opts, conn_budget) + \
+				 sizeof(size_t))
+
 #define DEFAULT_MEM_SIZE	((size_t)64 << 20)
 #define DEFAULT_CONNS		16	/* can hold their budget at a time */
 
@@ -193,13 +197,30 @@ int zcrx_queue_own(struct zcrx_queue *q)
  * Opening
  */
 
+/* Programs may be older than the library, or newer if they ask for nothing new. */
+static int copy_opts(struct zcrx_queue_opts *opts,
+		     const struct zcrx_queue_opts *from)
+{
+	size_t i;
+
+	if (from->size < OPTS_SIZE_0)
+		return zcrx_fail(-EINVAL, "size of struct zcrx_queue_opts is %zu, not %zu: use zcrx_queue_opts_init()",
+				 from->size, sizeof(*opts));
+	for (i = sizeof(*opts); i < from->size; i++)
+		if (((const char *)from)[i])
+			return zcrx_fail(-E2BIG, "struct zcrx_queue_opts of %zu bytes asks for what this version of the library does not know",
+					 from->size);
+	zcrx_queue_opts_init(opts);
+	memcpy(opts, from,
+	       from->size < sizeof(*opts) ? from->size : sizeof(*opts));
+
+	return 0;
+}
+
 static int check_opts(const struct zcrx_queue_opts *opts)
 {
 	size_t page_mask = (size_t)sysconf(_SC_PAGESIZE) - 1;
 
-	if (opts->size != sizeof(*opts))
-		return zcrx_fail(-EINVAL, "size of struct zcrx_queue_opts is %zu, not %zu: use zcrx_queue_opts_init()",
-				 opts->size, sizeof(*opts));
 	if (opts->mem && (!opts->mem_size || (uintptr_t)opts->mem & page_mask))
 		return zcrx_fail(-EINVAL, "memory of the caller's must be page aligned, and have a size");
 	if (opts->mem_size & page_mask)
@@ -258,7 +279,7 @@ static int open_named(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 
 /**
  * zcrx_queue_open() - open a queue
- * @queue: filled in
+ * @queue: filled in; NULL on failure
  * @opts: what kind of; NULL: let the library choose everything
  *
  * Return: 0 or a negative errno; zcrx_error() tells why.
@@ -266,14 +287,17 @@ static int open_named(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 int zcrx_queue_open(struct zcrx_queue **queue,
 		    const struct zcrx_queue_opts *opts)
 {
-	struct zcrx_queue_opts best;
+	struct zcrx_queue_opts o;
 	struct zcrx_queue *q;
-	int ret;
+	int ret = 0;
 
-	zcrx_queue_opts_init(&best);
-	if (!opts)
-		opts = &best;
-	ret = check_opts(opts);
+	*queue = NULL;
+	if (opts)
+		ret = copy_opts(&o, opts);
+	else
+		zcrx_queue_opts_init(&o);
+	if (!ret)
+		ret = check_opts(&o);
 	if (ret)
 		return ret;
 
@@ -287,7 +311,7 @@ int zcrx_queue_open(struct zcrx_queue **queue,
 		ret = zcrx_fail(-errno, "can't make an eventfd: %s",
 				strerror(errno));
 	else
-		ret = opts->backend ? open_named(q, opts) : open_best(q, opts);
+		ret = o.backend ? open_named(q, &o) : open_best(q, &o);
 	if (ret) {
 		if (q->wake_fd >= 0)
 			close(q->wake_fd);
@@ -316,12 +340,15 @@ static void cancel_requests(struct zcrx_queue *q)
 
 /**
  * zcrx_queue_close() - close a queue
- * @queue: the queue; connections and buffers of it are not to be used any more
+ * @queue: the queue; connections and buffers of it are not to be used any more;
+ *	   or NULL
  *
  * By its owner. Sockets stay open.
  */
 void zcrx_queue_close(struct zcrx_queue *queue)
 {
+	if (!queue)
+		return;
 	if (queue->owned)
 		cancel_requests(queue);
 	io_uring_queue_exit(&queue->ring);

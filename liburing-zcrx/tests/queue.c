@@ -813,6 +813,7 @@ static void wrong_arguments(void)
 	opts.size = 1;
 	EXPECT(zcrx_queue_open(&none, &opts) == -EINVAL);
 	EXPECT(strstr(zcrx_error(), "zcrx_queue_opts_init"));
+	EXPECT(!none);
 	reset_opts();
 	opts.mem_size = 4097;
 	EXPECT(zcrx_queue_open(&none, &opts) == -EINVAL);
@@ -820,6 +821,25 @@ static void wrong_arguments(void)
 	reset_opts();
 	opts.mem = &none;
 	EXPECT(zcrx_queue_open(&none, &opts) == -EINVAL);
+}
+
+/* Of a program that was compiled with another version of the library */
+static void opts_of_others(void)
+{
+	struct {
+		struct zcrx_queue_opts	opts;
+		size_t			more;
+	} larger = { .more = 0 };
+
+	reset_opts();
+	larger.opts = opts;
+	larger.opts.size = sizeof(larger);
+	EXPECT(zcrx_queue_open(&queue, &larger.opts) == 0);
+	zcrx_queue_close(queue);
+	larger.more = 1;
+	EXPECT(zcrx_queue_open(&queue, &larger.opts) == -E2BIG);
+	EXPECT(!queue);
+	zcrx_queue_close(queue);
 }
 
 static void wrong_sockets(void)
@@ -928,6 +948,7 @@ static const struct ktap_case cases[] = {
 	{ "in one, with all of the budget held", poll_fd_held },
 	{ "in one, with too little memory", poll_fd_starved },
 	{ "wrong arguments", wrong_arguments },
+	{ "arguments of another version", opts_of_others },
 	{ "wrong sockets", wrong_sockets },
 	{ "belongs to one thread", owner },
 	{ "no privilege", no_privilege },
