@@ -223,6 +223,10 @@ static int check_opts(const struct zcrx_queue_opts *opts)
 
 	if (opts->mem && (!opts->mem_size || (uintptr_t)opts->mem & page_mask))
 		return zcrx_fail(-EINVAL, "memory of the caller's must be page aligned, and have a size");
+	if (opts->ifname && (strlen(opts->ifname) >= IFNAMSIZ ||
+			     !if_nametoindex(opts->ifname)))
+		return zcrx_fail(-ENODEV, "there is no interface \"%s\"",
+				 opts->ifname);
 	if (opts->mem_size & page_mask)
 		return zcrx_fail(-EINVAL, "%zu bytes of memory are not whole pages",
 				 opts->mem_size);
@@ -250,6 +254,12 @@ static int open_backend(struct zcrx_queue *q,
 	return backend->open(q, opts);
 }
 
+/* A receive queue that was asked for, and that the NIC has not, is a mistake. */
+static bool is_wrong_rxq(const struct zcrx_queue_opts *opts, int err)
+{
+	return opts->rxq >= 0 && (err == -ERANGE || err == -EINVAL);
+}
+
 static int open_best(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 {
 	size_t i;
@@ -257,7 +267,7 @@ static int open_best(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 
 	for (i = 0; ; i++) {
 		ret = open_backend(q, backends[i], opts);
-		if (!ret || i == NR_BACKENDS - 1)
+		if (!ret || i == NR_BACKENDS - 1 || is_wrong_rxq(opts, ret))
 			return ret;
 		snprintf(q->why, sizeof(q->why), "%s", zcrx_error());
 	}

@@ -819,6 +819,14 @@ static void wrong_arguments(void)
 	EXPECT(zcrx_queue_open(&none, &opts) == -EINVAL);
 	EXPECT(strstr(zcrx_error(), "4097"));
 	reset_opts();
+	opts.ifname = "nosuch0";
+	EXPECT(zcrx_queue_open(&none, &opts) == -ENODEV);
+	EXPECT(strstr(zcrx_error(), "\"nosuch0\""));
+	opts.ifname = "lo-and-more-than-IFNAMSIZ";
+	EXPECT(zcrx_queue_open(&none, &opts) == -ENODEV);
+	opts.backend = NULL;
+	EXPECT(zcrx_queue_open(&none, &opts) == -ENODEV);
+	reset_opts();
 	opts.mem = &none;
 	EXPECT(zcrx_queue_open(&none, &opts) == -EINVAL);
 }
