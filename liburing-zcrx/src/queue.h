@@ -81,6 +81,7 @@ enum zcrx_end {
  * @removed: by the application; dead when nothing refers to it
  * @nr_held: pieces that have not been released
  * @drained: copying: its socket was left empty
+ * @recent_len: zero copy: bytes in recent pieces, in all
  * @allowance: zero copy: bytes that its request may still receive
  * @progress: zero copy: zcrx_queue.progress when its request began
  * @cancel_round: zcrx_queue.round when its request was last cancelled
@@ -97,6 +98,7 @@ struct zcrx_conn {
 	bool			removed;
 	unsigned int		nr_held;
 	bool			drained;
+	__u32			recent_len;
 	__u32			allowance;
 	__u64			progress;
 	__u64			cancel_round;

@@ -3,9 +3,10 @@
  * The back ends that do not copy: rbuf and cqe32. They differ in how the kernel
  * tells of received buffers.
  *
- * A request is for as many bytes as its connection may hold, so that the kernel
- * stops by itself. What comes in small pieces keeps a chunk each, and may reach
- * the budget before: then the request is cancelled.
+ * A request is for as many bytes as its connection may hold, in pieces as long as
+ * recent ones, so that the kernel stops by itself. What comes in smaller pieces
+ * keeps a chunk each, and may reach the budget before: then the request is
+ * cancelled.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -24,6 +25,9 @@
 #define MAX_REFILL	32768
 #define MAX_CHUNKS	(1U << 28)
 #define MAX_ALLOWANCE	(1U << 30)
+
+#define MEAN_OF		16U	/* pieces of a connection, about */
+#define FIRST_MEAN	64U	/* bytes */
 
 /* Buffers for each chunk that can be told of at a time, if they are small */
 #define PIECES_PER_CHUNK	4
@@ -241,11 +245,27 @@ static int zc_check_socket(int fd)
 	return 0;
 }
 
-/* Segments of common size leave most of a chunk empty. */
-static __u32 allowance(const struct zcrx_conn *conn)
+/* A moving average, which does not become 0: below MEAN_OF, nothing leaves. */
+static void count_len(struct zcrx_conn *conn, __u32 len)
+{
+	conn->recent_len += len - conn->recent_len / MEAN_OF;
+}
+
+/*
+ * The budget is in pieces, and a request is for bytes: as many as so many pieces
+ * have, if they are as long as those before were. At first they are thought to
+ * be short, for one request.
+ */
+static __u32 allowance(struct zcrx_conn *conn)
 {
 	const struct zcrx_queue *q = conn->queue;
-	__u64 bytes = (__u64)(q->max_held - conn->nr_held) * q->piece_size / 4;
+	__u32 mean;
+	__u64 bytes;
+
+	if (!conn->recent_len)
+		conn->recent_len = MEAN_OF * FIRST_MEAN;
+	mean = conn->recent_len / MEAN_OF;
+	bytes = (__u64)(q->max_held - conn->nr_held) * (mean ? mean : 1);
 
 	return bytes < MAX_ALLOWANCE ? (__u32)bytes : MAX_ALLOWANCE;
 }
@@ -290,6 +310,7 @@ static unsigned int deliver(struct zcrx_queue *q, struct zcrx_conn *conn,
 
 	q->pieces[id].off = off;
 	conn->allowance -= len;
+	count_len(conn, len);
 	n = zcrx_queue_deliver(q, conn, id, zcrx_data(&q->zc.ifq, off), len,
 			       buf);
 	if (conn->allowance)

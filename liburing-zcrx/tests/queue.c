@@ -416,6 +416,41 @@ static void slow_large_consumer(void)
 	hold_budget(4 * KIB * KIB, is_copy() ? 4 * KIB * KIB : 0);
 }
 
+/* A piece keeps a chunk busy, however short it is. */
+static void slow_consumer_of_little(void)
+{
+	const size_t chunk = is_copy() ? 128 * KIB : 4096;
+	struct zcrx_buf kept[4096];
+	unsigned int nr = 0;
+	int n;
+
+	reset_opts();
+	opts.mem_size = 128 * chunk;
+	if (!is_copy())
+		opts.mem_size = 4096 * chunk;
+	opts.conn_budget = 64 * chunk;
+	EXPECT(open_with(1));
+	stream_send(streams, 1, 400000, 100);
+	while ((n = zcrx_receive(queue, &kept[nr], BATCH, 300)) > 0)
+		for (; n; n--, nr++) {
+			EXPECT(nr < 4000);
+			/* Comes last */
+			if (!kept[nr].data) {
+				streams[0].ends++;
+				break;
+			}
+			EXPECT(stream_check(&streams[0], kept[nr].data,
+					    kept[nr].len));
+		}
+	printf("# %zu bytes were held in %u buffers, of a budget of 64\n",
+	       streams[0].pos, nr);
+	EXPECT(nr <= 64 + 32);
+	zcrx_release(queue, kept, nr);
+	EXPECT(receive_all());
+	EXPECT(all_complete(400000));
+	close_with_all();
+}
+
 /* All of the memory is held: nothing comes, until some is released. */
 static void all_held(void)
 {
@@ -942,6 +977,7 @@ static const struct ktap_case cases[] = {
 	{ "released in parts by 4 threads", parts_by_threads },
 	{ "a slow consumer does not stop others", slow_consumer },
 	{ "nor one with a large budget", slow_large_consumer },
+	{ "nor one of short pieces", slow_consumer_of_little },
 	{ "all memory held, then released", all_held },
 	{ "end and reset are told once", reset },
 	{ "an end where the budget is", ends_at_budget },
