@@ -23,14 +23,19 @@
 #define RBUF_ENTRIES	4096
 #define CQ32_ENTRIES	16384
 #define MAX_REFILL	32768
-#define MAX_CHUNKS	(1U << 28)
+#define MAX_PIECES	(1U << 30)
 #define MAX_ALLOWANCE	(1U << 30)
 
 #define MEAN_OF		16U	/* pieces of a connection, about */
 #define FIRST_MEAN	64U	/* bytes */
 
-/* Buffers for each chunk that can be told of at a time, if they are small */
-#define PIECES_PER_CHUNK	4
+/*
+ * Buffers for each chunk that can be told of at a time, if they are small. With
+ * none left an rbuf ring keeps the rest; CQEs that are kept make poll() return,
+ * and so it should not happen.
+ */
+#define RBUF_PER_CHUNK	4
+#define CQE32_PER_CHUNK	16
 
 /*
  * Opening
@@ -135,7 +140,7 @@ static int register_ifq(struct zcrx_queue *q, struct zcrx_params *params,
 			const struct zcrx_queue_opts *opts)
 {
 	struct zcrx_ifq *ifq = &q->zc.ifq;
-	size_t nr_chunks;
+	size_t nr_pieces;
 	int ret;
 
 	ret = zcrx_register(&q->ring, params, &q->area, 1, ifq);
@@ -145,10 +150,11 @@ static int register_ifq(struct zcrx_queue *q, struct zcrx_params *params,
 	if (ret)
 		return explain_register(q, ret);
 
-	nr_chunks = q->area.size / params->chunk_size;
-	if (nr_chunks > MAX_CHUNKS)
-		nr_chunks = MAX_CHUNKS;
-	ret = zcrx_queue_setup_pieces(q, nr_chunks * PIECES_PER_CHUNK,
+	nr_pieces = q->area.size / params->chunk_size;
+	nr_pieces *= params->rbuf_entries ? RBUF_PER_CHUNK : CQE32_PER_CHUNK;
+	if (nr_pieces > MAX_PIECES)
+		nr_pieces = MAX_PIECES;
+	ret = zcrx_queue_setup_pieces(q, (unsigned int)nr_pieces,
 				      params->chunk_size, opts);
 	if (ret)
 		zcrx_unregister(ifq);
