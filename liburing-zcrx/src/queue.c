@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -18,6 +19,8 @@
 /* Of struct zcrx_queue_opts, in the first version */
 #define OPTS_SIZE_0		(offsetof(struct zcrx_queue_opts, conn_budget) + \
 				 sizeof(size_t))
+
+#define OWNER_GONE_MS		100	/* to wait for that */
 
 #define DEFAULT_MEM_SIZE	((size_t)64 << 20)
 #define DEFAULT_CONNS		16	/* can hold their budget at a time */
@@ -165,6 +168,29 @@ struct io_uring_sqe *zcrx_queue_sqe(struct zcrx_queue *q)
 }
 
 /**
+ * zcrx_thread() - who calls?
+ *
+ * Asked for once in each thread. After fork() the child keeps what its parent
+ * had, which does as long as queues are not used across it.
+ *
+ * Return: the thread.
+ */
+pid_t zcrx_thread(void)
+{
+	static __thread pid_t tid;
+
+	if (!tid)
+		tid = (pid_t)syscall(SYS_gettid);
+
+	return tid;
+}
+
+static int belongs_to_another(int err)
+{
+	return zcrx_fail(err, "the queue belongs to another thread, the first one that used it");
+}
+
+/**
  * zcrx_queue_own() - a thread uses the queue
  * @q: the queue
  *
@@ -175,9 +201,9 @@ int zcrx_queue_own(struct zcrx_queue *q)
 	int ret;
 
 	if (q->owned) {
-		if (pthread_equal(q->owner, pthread_self()))
+		if (q->owner == zcrx_thread())
 			return 0;
-		return zcrx_fail(-EINVAL, "the queue belongs to another thread, the first one that used it");
+		return belongs_to_another(-EINVAL);
 	}
 
 	/* liburing 2.3 has a function for it, but does not export it. */
@@ -186,7 +212,7 @@ int zcrx_queue_own(struct zcrx_queue *q)
 	if (ret < 0)
 		return zcrx_fail(ret, "can't enable the io_uring: %s",
 				 strerror(-ret));
-	q->owner = pthread_self();
+	q->owner = zcrx_thread();
 	q->owned = true;
 	zcrx_queue_arm_wake(q);
 
@@ -333,19 +359,48 @@ int zcrx_queue_open(struct zcrx_queue **queue,
 	return 0;
 }
 
+/* A thread that has been joined may take a moment to be gone. */
+static bool owner_is_gone(const struct zcrx_queue *q)
+{
+	int ms;
+
+	for (ms = 0; ms < OWNER_GONE_MS; ms++) {
+		if (syscall(SYS_tgkill, getpid(), q->owner, 0) &&
+		    errno == ESRCH)
+			return true;
+		usleep(1000);
+	}
+
+	return false;
+}
+
 /*
  * No request may receive into memory that is about to go. Closing the ring
- * cancels as well, but later.
+ * cancels as well, but later. Only the owner can cancel; when it exits the
+ * kernel does it.
  */
-static void cancel_requests(struct zcrx_queue *q)
+static int cancel_requests(struct zcrx_queue *q)
 {
 	struct io_uring_sync_cancel_reg cancel = {
 		.fd		= -1,
 		.flags		= IORING_ASYNC_CANCEL_ANY,
 		.timeout	= { -1, -1 },
 	};
+	int ret;
 
-	io_uring_register_sync_cancel(&q->ring, &cancel);
+	if (q->owner != zcrx_thread())
+		return owner_is_gone(q) ? 0 : belongs_to_another(-EEXIST);
+
+	do {
+		ret = io_uring_register_sync_cancel(&q->ring, &cancel);
+	} while (ret == -EINTR);
+	if (ret == -EEXIST)
+		return belongs_to_another(ret);
+	if (ret < 0 && ret != -ENOENT)
+		return zcrx_fail(ret, "can't cancel the queue's requests: %s",
+				 strerror(-ret));
+
+	return 0;
 }
 
 /**
@@ -353,14 +408,16 @@ static void cancel_requests(struct zcrx_queue *q)
  * @queue: the queue; connections and buffers of it are not to be used any more;
  *	   or NULL
  *
- * By its owner. Sockets stay open.
+ * By its owner, or by anyone when that has exited. Otherwise nothing is freed,
+ * since the kernel may write to the memory, and zcrx_error() tells why. Sockets
+ * stay open. Calls of zcrx_release() have returned in all threads.
  */
 void zcrx_queue_close(struct zcrx_queue *queue)
 {
 	if (!queue)
 		return;
-	if (queue->owned)
-		cancel_requests(queue);
+	if (queue->owned && cancel_requests(queue))
+		return;
 	io_uring_queue_exit(&queue->ring);
 	queue->backend->close(queue);
 	zcrx_conn_free_all(queue);

@@ -11,7 +11,7 @@
 #define ZCRX_QUEUE_H
 
 #include <liburing-zcrx.h>
-#include <pthread.h>
+#include <sys/types.h>
 
 #define NO_PIECE	UINT32_MAX
 
@@ -187,7 +187,8 @@ struct zcrx_zc {
  * @own_area: allocated by the library
  * @why: it is not a better back end
  * @owned: it has an owner
- * @owner: the thread that adds and receives
+ * @owner: the thread that adds and receives, as by gettid(): pthread_t is used
+ *	   again at once when a thread is gone
  * @pieces: all of them
  * @nr_pieces: their number
  * @free_piece: first in the list of those not in use
@@ -230,7 +231,7 @@ struct zcrx_queue {
 	char				why[256];
 
 	bool				owned;
-	pthread_t			owner;
+	pid_t				owner;
 
 	struct zcrx_piece		*pieces;
 	unsigned int			nr_pieces;
@@ -268,6 +269,7 @@ extern const struct zcrx_backend zcrx_backend_cqe32;
 extern const struct zcrx_backend zcrx_backend_copy;
 
 /* queue.c */
+pid_t zcrx_thread(void);
 int zcrx_queue_own(struct zcrx_queue *q);
 int zcrx_queue_setup_ring(struct zcrx_queue *q, unsigned int flags,
 			  unsigned int cq_entries);

@@ -107,7 +107,7 @@ static void release_others(struct zcrx_queue *q, const struct zcrx_buf *bufs,
 void zcrx_release(struct zcrx_queue *queue, const struct zcrx_buf *bufs,
 		  unsigned int nr)
 {
-	if (pthread_equal(queue->owner, pthread_self()))
+	if (queue->owner == zcrx_thread())
 		release_own(queue, bufs, nr);
 	else
 		release_others(queue, bufs, nr);

@@ -812,7 +812,7 @@ static void poll_fd_starved(void)
 	opts.conn_budget = 64 * KIB;
 	EXPECT(open_with(16));
 	pfd.fd = zcrx_queue_poll_fd(queue);
-	stream_send(streams, 16, 256 * KIB, 64 * KIB);
+	stream_send(streams, 16, 64 * KIB, 64 * KIB);
 	while (nr_ended() < 16) {
 		EXPECT(poll(&pfd, 1, WAIT_MS) == 1);
 		while ((n = zcrx_receive(queue, bufs, BATCH, 0)) > 0) {
@@ -828,7 +828,7 @@ static void poll_fd_starved(void)
 		}
 		EXPECT(!n);
 	}
-	EXPECT(all_complete(256 * KIB));
+	EXPECT(all_complete(64 * KIB));
 	close_with_all();
 }
 
@@ -911,6 +911,13 @@ static void *use_foreign(void *arg)
 	return NULL;
 }
 
+static void *close_foreign(void *arg)
+{
+	(void)arg;
+	zcrx_queue_close(queue);
+	return NULL;
+}
+
 /* Opened here, owned by who uses it first. */
 static void owner(void)
 {
@@ -931,6 +938,12 @@ static void owner(void)
 	EXPECT(!pthread_create(&thread, NULL, use_foreign, &ret));
 	pthread_join(thread, NULL);
 	EXPECT(ret == -EINVAL);
+	/* While its owner lives it is not closed, and goes on. */
+	EXPECT(!pthread_create(&thread, NULL, close_foreign, NULL));
+	pthread_join(thread, NULL);
+	stream_send(streams, 1, 100 * KIB, 10 * KIB);
+	EXPECT(receive_all());
+	EXPECT(all_complete(100 * KIB));
 	close_with_all();
 }
 
