@@ -215,6 +215,7 @@ struct zcrx_zc {
  * @retry_ms: how long the next one is
  * @retry_time: the same, for the kernel
  * @wake_fd: eventfd, to wake the owner
+ * @woken: by zcrx_queue_wake(), not told yet
  * @asleep: the owner is, and wants to be woken
  * @released: first in the list of pieces that other threads released
  */
@@ -260,6 +261,7 @@ struct zcrx_queue {
 	struct __kernel_timespec	retry_time;
 
 	int				wake_fd;
+	bool				woken;
 	bool				asleep __attribute__((aligned(64)));
 	__u32				released;
 };

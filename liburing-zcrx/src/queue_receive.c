@@ -205,6 +205,11 @@ static bool fall_asleep(struct zcrx_queue *q)
 	return __atomic_load_n(&q->released, __ATOMIC_RELAXED) == NO_PIECE;
 }
 
+static bool is_woken(const struct zcrx_queue *q)
+{
+	return __atomic_load_n(&q->woken, __ATOMIC_ACQUIRE);
+}
+
 static int wait_for_work(struct zcrx_queue *q, int timeout_ms)
 {
 	uint64_t counter;
@@ -212,7 +217,8 @@ static int wait_for_work(struct zcrx_queue *q, int timeout_ms)
 
 	if (q->stuck)
 		(void)!read(q->wake_fd, &counter, sizeof(counter));
-	if (q->backend->prepare_wait(q) || !fall_asleep(q))
+	/* Who wakes from here on writes to the eventfd after that read. */
+	if (q->backend->prepare_wait(q) || !fall_asleep(q) || is_woken(q))
 		timeout_ms = 0;
 	if (!q->wake_armed)
 		zcrx_queue_arm_wake(q);
@@ -290,13 +296,14 @@ static unsigned int collect(struct zcrx_queue *q, struct zcrx_buf *bufs,
  * @timeout_ms: how long to wait for the first one, in milliseconds; 0: not at
  *		all; -1: until there is one
  *
- * Return: the number of buffers; 0: none in that time; -EINTR: interrupted by a
+ * Return: the number of buffers; 0: none in that time, or until
+ * zcrx_queue_wake(); -EINTR: interrupted by a
  * signal; or another negative errno, and zcrx_error() tells why.
  */
 int zcrx_receive(struct zcrx_queue *queue, struct zcrx_buf *bufs,
 		 unsigned int nr, int timeout_ms)
 {
-	bool expired = false;
+	bool expired = false, woken;
 	int64_t until = 0;
 	unsigned int n;
 	int ret, left;
@@ -316,9 +323,17 @@ int zcrx_receive(struct zcrx_queue *queue, struct zcrx_buf *bufs,
 					 __ATOMIC_RELAXED);
 			return (int)n;
 		}
-		if (expired && is_settled(queue))
+		woken = is_woken(queue);
+		if ((expired || woken) && is_settled(queue)) {
+			/* What was done before any wake that this undoes is
+			 * for the caller to see.
+			 */
+			if (woken)
+				(void)__atomic_exchange_n(&queue->woken, false,
+							  __ATOMIC_ACQUIRE);
 			return 0;
-		left = ms_left(timeout_ms, &until);
+		}
+		left = woken ? 0 : ms_left(timeout_ms, &until);
 		expired = !left;
 		ret = wait_for_work(queue, left);
 		if (ret)

@@ -52,6 +52,21 @@ static void wake(struct zcrx_queue *q)
 	(void)!write(q->wake_fd, &one, sizeof(one));
 }
 
+/**
+ * zcrx_queue_wake() - have zcrx_receive() return
+ * @queue: the queue
+ *
+ * From any thread. The call that waits, or else the next one, returns 0 when
+ * there are no buffers to tell of. Several calls before that count once.
+ */
+void zcrx_queue_wake(struct zcrx_queue *queue)
+{
+	uint64_t one = 1;
+
+	__atomic_store_n(&queue->woken, true, __ATOMIC_RELEASE);
+	(void)!write(queue->wake_fd, &one, sizeof(one));
+}
+
 static void push_released(struct zcrx_queue *q, __u32 first, __u32 last)
 {
 	__u32 head = __atomic_load_n(&q->released, __ATOMIC_RELAXED);

@@ -703,6 +703,43 @@ static void timeouts(void)
 	close_with_all();
 }
 
+static void *wake_later(void *arg)
+{
+	usleep(*(unsigned int *)arg);
+	zcrx_queue_wake(queue);
+	return NULL;
+}
+
+/* The call that waits returns, or else the next one, and none after that. */
+static void wakes(void)
+{
+	struct pollfd pfd = { .events = POLLIN };
+	unsigned int late = 200000, i;
+	struct zcrx_buf buf;
+	pthread_t thread;
+
+	reset_opts();
+	EXPECT(open_with(1));
+	for (i = 0; i < 3; i++) {
+		zcrx_queue_wake(queue);
+		zcrx_queue_wake(queue);
+		EXPECT(zcrx_receive(queue, &buf, 1, -1) == 0);
+		EXPECT(receive_until_signal(-1) == -EINTR);
+		EXPECT(!pthread_create(&thread, NULL, wake_later, &late));
+		EXPECT(zcrx_receive(queue, &buf, 1, i ? -1 : WAIT_MS) == 0);
+		pthread_join(thread, NULL);
+	}
+
+	pfd.fd = zcrx_queue_poll_fd(queue);
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0);
+	EXPECT(poll(&pfd, 1, 0) == 0);
+	EXPECT(!pthread_create(&thread, NULL, wake_later, &late));
+	EXPECT(poll(&pfd, 1, WAIT_MS) == 1);
+	pthread_join(thread, NULL);
+	EXPECT(zcrx_receive(queue, &buf, 1, -1) == 0);
+	close_with_all();
+}
+
 /* The owner sleeps in poll() only, while others or it itself release. */
 static void poll_fd(void)
 {
@@ -1001,6 +1038,7 @@ static const struct ktap_case cases[] = {
 	{ "closed with buffers held", close_with_held },
 	{ "timeouts and signals", timeouts },
 	{ "a signal at the first call", signals },
+	{ "woken by another thread", wakes },
 	{ "in somebody's event loop", poll_fd },
 	{ "in one, with all of the budget held", poll_fd_held },
 	{ "in one, with too little memory", poll_fd_starved },

@@ -13,8 +13,8 @@
  * waits in its socket.
  *
  * A queue belongs to the first thread that adds a connection or receives. That
- * thread adds, removes, receives and closes. Others only release, and what they
- * release is chained to a stack that the owner empties:
+ * thread adds, removes, receives and closes. Others only release and wake, and
+ * what they release is chained to a stack that the owner empties:
  *
  *   any thread					owner
  *     WRITE:   next of each piece		TAKE:  stack  EXCHANGE.acq (A)
@@ -112,6 +112,8 @@ int zcrx_queue_poll_fd(const struct zcrx_queue *queue);
 int zcrx_conn_add(struct zcrx_queue *queue, int fd, void *tag,
 		  struct zcrx_conn **conn);
 int zcrx_conn_remove(struct zcrx_conn *conn);
+
+void zcrx_queue_wake(struct zcrx_queue *queue);
 
 int zcrx_receive(struct zcrx_queue *queue, struct zcrx_buf *bufs,
 		 unsigned int nr, int timeout_ms);
