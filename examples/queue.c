@@ -14,7 +14,7 @@ int main(void)
 
 	zcrx_queue_opts_init(&opts);
 	opts.fd = 0;
-	if (zcrx_queue_open(&queue, &opts) || zcrx_conn_add(queue, 0, NULL, &conn))
+	if (zcrx_queue_open(&queue, &opts) || zcrx_conn_add(queue, 0, NULL, &conn) < 0)
 		errx(1, "%s", zcrx_error());
 	warnx("back end %s. %s", zcrx_queue_backend(queue), zcrx_queue_why(queue));
 	while (!ended) {

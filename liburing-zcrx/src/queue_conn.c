@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -180,21 +179,25 @@ void zcrx_conn_arm_all(struct zcrx_queue *q)
 /*
  * May find the request at work, and fail; so it is called again in the next
  * round if that goes on.
+ *
+ * Returns false if the kernel takes no SQE now.
  */
-static void conn_cancel(struct zcrx_conn *conn)
+static bool conn_cancel(struct zcrx_conn *conn)
 {
 	struct zcrx_queue *q = conn->queue;
 	struct io_uring_sqe *sqe;
 
 	if (conn->state != CONN_ARMED || conn->cancel_round == q->round)
-		return;
+		return true;
 	sqe = zcrx_queue_sqe(q);
 	if (!sqe)
-		return;
+		return false;
 	io_uring_prep_cancel64(sqe, (uintptr_t)conn, 0);
 	io_uring_sqe_set_data64(sqe, DATA_NONE);
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	conn->cancel_round = q->round;
+
+	return true;
 }
 
 /**
@@ -296,11 +299,14 @@ static int check_socket(const struct zcrx_queue *q, int fd)
 	return q->backend->check_socket(fd);
 }
 
-/* What is not steered is received all the same, by copying. */
-static void steer(struct zcrx_queue *q, int fd)
+/*
+ * What is not steered is received all the same, by copying.
+ *
+ * Returns 0, or 1 with sentence.
+ */
+static int steer(struct zcrx_queue *q, int fd)
 {
-	if (q->nic && zcrx_nic_steer(q->nic, fd) && !*q->why)
-		snprintf(q->why, sizeof(q->why), "%s", zcrx_error());
+	return q->nic && zcrx_nic_steer(q->nic, fd);
 }
 
 /**
@@ -310,13 +316,14 @@ static void steer(struct zcrx_queue *q, int fd)
  * @tag: comes back in each buffer
  * @conn: filled in
  *
- * Return: 0 or a negative errno; zcrx_error() tells why.
+ * Return: 0; 1: it could not be steered to the queue, and will be copied; or a
+ * negative errno; zcrx_error() tells why of both.
  */
 int zcrx_conn_add(struct zcrx_queue *queue, int fd, void *tag,
 		  struct zcrx_conn **conn)
 {
 	struct zcrx_conn *new;
-	int ret;
+	int ret, not_steered;
 
 	ret = zcrx_queue_own(queue);
 	if (!ret)
@@ -329,7 +336,7 @@ int zcrx_conn_add(struct zcrx_queue *queue, int fd, void *tag,
 		return zcrx_fail(-ENOMEM, "no memory for a connection");
 	}
 
-	steer(queue, fd);
+	not_steered = steer(queue, fd);
 	new->queue = queue;
 	new->tag = tag;
 	new->fd = fd;
@@ -342,7 +349,7 @@ int zcrx_conn_add(struct zcrx_queue *queue, int fd, void *tag,
 	zcrx_conn_arm_all(queue);
 	io_uring_submit(&queue->ring);
 
-	return 0;
+	return not_steered;
 }
 
 /**
@@ -365,13 +372,14 @@ int zcrx_conn_remove(struct zcrx_conn *conn)
 	if (ret || conn->removed)
 		return ret;
 
+	conn->cancel_round = UINT64_MAX;
+	if (!conn_cancel(conn))
+		return zcrx_fail(-EAGAIN, "the kernel takes no request to cancel, receive and try again");
 	if (q->nic)
 		zcrx_nic_unsteer(q->nic, conn->fd);
 	conn->removed = true;
-	conn->cancel_round = UINT64_MAX;
 	if (conn->state == CONN_ARMED) {
 		/* Now, so that closing the socket closes the connection. */
-		conn_cancel(conn);
 		io_uring_submit_and_get_events(&q->ring);
 		q->round++;
 	} else if (conn->state == CONN_PAUSED) {

@@ -132,7 +132,8 @@ void zcrx_release(struct zcrx_queue *queue, const struct zcrx_buf *bufs,
  * zcrx_release_part() - give a part of a buffer back
  * @queue: that it was received by
  * @buf: the buffer
- * @off: where the part begins, in bytes from buf->data
+ * @off: where the part begins, in bytes from buf->data: not looked at, since only
+ *	 whole buffers go back; for a back end that may give back less
  * @len: its length in bytes
  *
  * From any thread. Each byte once; the buffer goes back when all of its bytes
@@ -143,7 +144,7 @@ void zcrx_release_part(struct zcrx_queue *queue, const struct zcrx_buf *buf,
 {
 	__u32 *left = &queue->pieces[buf->id].left;
 
-	(void)off;
+	(void)off;	/* Only counted, by len */
 	if (!len)
 		return;
 	if (!__atomic_sub_fetch(left, (__u32)len, __ATOMIC_ACQ_REL))

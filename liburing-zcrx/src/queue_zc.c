@@ -21,6 +21,7 @@
 #include "queue.h"
 
 #define RBUF_ENTRIES	4096
+#define RBUF_MAX_MEM	((size_t)1 << 32)	/* entries have 32 bits for it */
 #define CQ32_ENTRIES	16384
 #define MAX_REFILL	32768
 #define MAX_PIECES	(1U << 30)
@@ -125,6 +126,8 @@ static int explain_register(const struct zcrx_queue *q, int err)
 		return zcrx_fail(err, "%zu bytes of memory can't be pinned for %s: raise ulimit -l, or ask for less",
 				 q->area.size, name);
 	case -EEXIST:
+		if (!q->nic)
+			break;
 		return zcrx_fail(err, "queue %u of %s is in use by another program: choose another one",
 				 zcrx_nic_rxq(q->nic), name);
 	case -EOPNOTSUPP:
@@ -204,6 +207,9 @@ static int rbuf_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 	int ret;
 
 	ret = check_kernel(ZCRX_HAS_RBUF, "rbuf");
+	if (!ret && opts->mem_size > RBUF_MAX_MEM)
+		ret = zcrx_fail(-EOPNOTSUPP, "back end rbuf has no room for %zu bytes of memory, 4 GiB at most",
+				opts->mem_size);
 	if (!ret)
 		ret = zc_open(q, opts, &params, 0, CQ_ENTRIES);
 	if (!ret)

@@ -127,7 +127,7 @@ static void set_up_queue(unsigned int nr, const int *fds)
 	if (zcrx_queue_open(&queue, &opts))
 		errx(1, "%s", zcrx_error());
 	for (i = 0; i < nr; i++)
-		if (zcrx_conn_add(queue, fds[i], NULL, &conn))
+		if (zcrx_conn_add(queue, fds[i], NULL, &conn) < 0)
 			errx(1, "%s", zcrx_error());
 }
 
