@@ -107,6 +107,10 @@ static int open_nic(struct zcrx_queue *q, const struct zcrx_queue_opts *opts,
 	return 0;
 }
 
+/*
+ * After the ring: but mainline unbinds the queue of the NIC later than
+ * io_uring_queue_exit() returns. zcrx_nic_close() waits for it.
+ */
 static void close_nic(struct zcrx_queue *q)
 {
 	if (q->nic)
