@@ -54,6 +54,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <liburing-zcrx/abi.h>
+#include <liburing-zcrx/queue.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -151,9 +152,9 @@ struct zcrx_counters {
 	__u64	pauses;
 };
 
-int zcrx_probe(void);
-
 const char *zcrx_error(void);
+
+int zcrx_probe(void);
 
 int zcrx_area_alloc(struct zcrx_area *area, size_t size, unsigned int flags);
 void zcrx_area_free(struct zcrx_area *area);
