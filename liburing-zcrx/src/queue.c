@@ -66,7 +66,7 @@ int zcrx_queue_setup_ring(struct zcrx_queue *q, unsigned int flags,
 	int ret;
 
 	flags |= IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED |
-		 IORING_SETUP_SINGLE_ISSUER;
+		 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG;
 	params.flags = flags | IORING_SETUP_DEFER_TASKRUN;
 	ret = io_uring_queue_init_params(SQ_ENTRIES, &q->ring, &params);
 	if (ret == -EINVAL) {
@@ -313,6 +313,41 @@ static int open_named(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 	return open_backend(q, backend, opts);
 }
 
+static struct zcrx_queue *queue_alloc(void)
+{
+	struct zcrx_queue *q = aligned_alloc(64, sizeof(*q));
+
+	if (!q) {
+		zcrx_fail(-ENOMEM, "no memory for a queue");
+		return NULL;
+	}
+	memset(q, 0, sizeof(*q));
+	q->released = NO_PIECE;
+	q->wake_fd = -1;
+	q->poll_fd = -1;
+	q->event_fd = -1;
+
+	return q;
+}
+
+static void queue_free(struct zcrx_queue *q)
+{
+	zcrx_poll_close(q);
+	if (q->wake_fd >= 0)
+		close(q->wake_fd);
+	free(q);
+}
+
+static int setup_wake_fd(struct zcrx_queue *q)
+{
+	q->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (q->wake_fd < 0)
+		return zcrx_fail(-errno, "can't make an eventfd: %s",
+				 strerror(errno));
+
+	return zcrx_poll_open(q);
+}
+
 /**
  * zcrx_queue_open() - open a queue
  * @queue: filled in; NULL on failure
@@ -337,21 +372,14 @@ int zcrx_queue_open(struct zcrx_queue **queue,
 	if (ret)
 		return ret;
 
-	q = aligned_alloc(64, sizeof(*q));
+	q = queue_alloc();
 	if (!q)
-		return zcrx_fail(-ENOMEM, "no memory for a queue");
-	memset(q, 0, sizeof(*q));
-	q->released = NO_PIECE;
-	q->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (q->wake_fd < 0)
-		ret = zcrx_fail(-errno, "can't make an eventfd: %s",
-				strerror(errno));
-	else
+		return -ENOMEM;
+	ret = setup_wake_fd(q);
+	if (!ret)
 		ret = o.backend ? open_named(q, &o) : open_best(q, &o);
 	if (ret) {
-		if (q->wake_fd >= 0)
-			close(q->wake_fd);
-		free(q);
+		queue_free(q);
 		return ret;
 	}
 	*queue = q;
@@ -421,8 +449,7 @@ void zcrx_queue_close(struct zcrx_queue *queue)
 	io_uring_queue_exit(&queue->ring);
 	queue->backend->close(queue);
 	zcrx_conn_free_all(queue);
-	close(queue->wake_fd);
-	free(queue);
+	queue_free(queue);
 }
 
 /*
@@ -449,18 +476,4 @@ const char *zcrx_queue_backend(const struct zcrx_queue *queue)
 const char *zcrx_queue_why(const struct zcrx_queue *queue)
 {
 	return queue->why;
-}
-
-/**
- * zcrx_queue_poll_fd() - wait for a queue by poll() and the like
- * @queue: the queue
- *
- * Once zcrx_receive() has returned 0 the file descriptor becomes readable when
- * there is something for it to do.
- *
- * Return: the file descriptor, the queue's.
- */
-int zcrx_queue_poll_fd(const struct zcrx_queue *queue)
-{
-	return queue->ring.ring_fd;
 }

@@ -215,6 +215,10 @@ struct zcrx_zc {
  * @retry_ms: how long the next one is
  * @retry_time: the same, for the kernel
  * @wake_fd: eventfd, to wake the owner
+ * @poll_fd: epoll, for the application to poll
+ * @event_fd: eventfd, in it
+ * @polled: the application has asked for it
+ * @poll_armed: the ring is in it, too
  * @woken: by zcrx_queue_wake(), not told yet
  * @asleep: the owner is, and wants to be woken
  * @released: first in the list of pieces that other threads released
@@ -261,6 +265,10 @@ struct zcrx_queue {
 	struct __kernel_timespec	retry_time;
 
 	int				wake_fd;
+	int				poll_fd;
+	int				event_fd;
+	bool				polled;
+	bool				poll_armed;
 	bool				woken;
 	bool				asleep __attribute__((aligned(64)));
 	__u32				released;
@@ -302,6 +310,12 @@ unsigned int zcrx_queue_deliver(struct zcrx_queue *q, struct zcrx_conn *conn,
 struct zcrx_conn *zcrx_queue_cqe_conn(struct zcrx_queue *q,
 				      const struct io_uring_cqe *cqe);
 void zcrx_queue_arm_wake(struct zcrx_queue *q);
+
+/* queue_poll.c */
+int zcrx_poll_open(struct zcrx_queue *q);
+void zcrx_poll_close(struct zcrx_queue *q);
+int zcrx_poll_drain(struct zcrx_queue *q);
+void zcrx_poll_wake(struct zcrx_queue *q);
 
 /* queue_release.c */
 void zcrx_queue_take_released(struct zcrx_queue *q);

@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdint.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "error.h"
 #include "queue.h"
 
@@ -174,6 +174,9 @@ static int enter(struct zcrx_queue *q, int timeout_ms)
 	int ret;
 
 	q->round++;
+	ret = zcrx_poll_drain(q);
+	if (ret)
+		return ret;
 	if (!timeout_ms)
 		return io_uring_submit_and_get_events(&q->ring);
 	if (timeout_ms < 0)
@@ -234,10 +237,17 @@ static int wait_for_work(struct zcrx_queue *q, int timeout_ms)
 	return ret < 0 ? ret : 0;
 }
 
+/* The kernel does only some of it at a time, and tells of new work only. */
+static bool kernel_has_work(const struct zcrx_queue *q)
+{
+	return __atomic_load_n(q->ring.sq.kflags, __ATOMIC_RELAXED) &
+	       IORING_SQ_TASKRUN;
+}
+
 /* Nothing is left to be done before the application may sleep elsewhere. */
 static bool is_settled(struct zcrx_queue *q)
 {
-	if (io_uring_sq_ready(&q->ring) || !q->wake_armed)
+	if (io_uring_sq_ready(&q->ring) || !q->wake_armed || kernel_has_work(q))
 		return false;
 	if (!q->retry_armed && wants_retry(q))
 		return false;
@@ -248,14 +258,6 @@ static bool is_settled(struct zcrx_queue *q)
 	return __atomic_load_n(&q->asleep, __ATOMIC_RELAXED);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
-}
-
 /* Waits until it is time; *until is 0 before the first time. */
 static int ms_left(int timeout_ms, int64_t *until)
 {
@@ -264,7 +266,7 @@ static int ms_left(int timeout_ms, int64_t *until)
 	if (timeout_ms <= 0)
 		return timeout_ms;
 
-	now = now_ms();
+	now = zcrx_clock();
 	if (!*until)
 		*until = now + timeout_ms;
 
@@ -297,8 +299,8 @@ static unsigned int collect(struct zcrx_queue *q, struct zcrx_buf *bufs,
  *		all; -1: until there is one
  *
  * Return: the number of buffers; 0: none in that time, or until
- * zcrx_queue_wake(); -EINTR: interrupted by a
- * signal; or another negative errno, and zcrx_error() tells why.
+ * zcrx_queue_wake(); -EINTR: interrupted by a signal; or another negative errno,
+ * and zcrx_error() tells why.
  */
 int zcrx_receive(struct zcrx_queue *queue, struct zcrx_buf *bufs,
 		 unsigned int nr, int timeout_ms)

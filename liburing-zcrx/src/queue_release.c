@@ -41,15 +41,21 @@ void zcrx_queue_take_released(struct zcrx_queue *q)
 	}
 }
 
-static void wake(struct zcrx_queue *q)
+/* Fails only if the counter is full, and the owner is woken anyway. */
+static void wake_owner(struct zcrx_queue *q)
 {
 	uint64_t one = 1;
 
+	(void)!write(q->wake_fd, &one, sizeof(one));
+	zcrx_poll_wake(q);
+}
+
+static void wake(struct zcrx_queue *q)
+{
 	if (!__atomic_load_n(&q->asleep, __ATOMIC_RELAXED) ||
 	    !__atomic_exchange_n(&q->asleep, false, __ATOMIC_RELAXED))
 		return;
-	/* Fails only if the counter is full, and the owner is woken anyway. */
-	(void)!write(q->wake_fd, &one, sizeof(one));
+	wake_owner(q);
 }
 
 /**
@@ -61,10 +67,8 @@ static void wake(struct zcrx_queue *q)
  */
 void zcrx_queue_wake(struct zcrx_queue *queue)
 {
-	uint64_t one = 1;
-
 	__atomic_store_n(&queue->woken, true, __ATOMIC_RELEASE);
-	(void)!write(queue->wake_fd, &one, sizeof(one));
+	wake_owner(queue);
 }
 
 static void push_released(struct zcrx_queue *q, __u32 first, __u32 last)

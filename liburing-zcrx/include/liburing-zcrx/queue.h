@@ -107,7 +107,7 @@ void zcrx_queue_close(struct zcrx_queue *queue);
 
 const char *zcrx_queue_backend(const struct zcrx_queue *queue);
 const char *zcrx_queue_why(const struct zcrx_queue *queue);
-int zcrx_queue_poll_fd(const struct zcrx_queue *queue);
+int zcrx_queue_poll_fd(struct zcrx_queue *queue);
 
 int zcrx_conn_add(struct zcrx_queue *queue, int fd, void *tag,
 		  struct zcrx_conn **conn);
