@@ -71,7 +71,10 @@ static int find_nic(char ifname[IFNAMSIZ], const struct zcrx_queue_opts *opts)
 	return zcrx_nic_any(ifname);
 }
 
-/* Connections that will be accepted are steered before they come. */
+/*
+ * Connections that will be accepted are steered before they come, where the NIC
+ * can; else each is when it is added.
+ */
 static void steer_listener(struct zcrx_queue *q, int fd)
 {
 	socklen_t len = sizeof(int);
@@ -79,8 +82,8 @@ static void steer_listener(struct zcrx_queue *q, int fd)
 
 	if (fd >= 0 &&
 	    !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) &&
-	    listens && zcrx_nic_steer(q->nic, fd))
-		snprintf(q->why, sizeof(q->why), "%s", zcrx_error());
+	    listens)
+		zcrx_nic_steer(q->nic, fd);
 }
 
 static int open_nic(struct zcrx_queue *q, const struct zcrx_queue_opts *opts,
@@ -132,11 +135,11 @@ static int explain_register(const struct zcrx_queue *q, int err)
 	case -EEXIST:
 		if (!q->nic)
 			break;
-		return zcrx_fail(err, "queue %u of %s is in use by another program: choose another one",
+		return zcrx_fail(-EBUSY, "receive queue %u of %s is in use by another program: take another one",
 				 zcrx_nic_rxq(q->nic), name);
 	case -EOPNOTSUPP:
-		return zcrx_fail(err, "header split is off on %s, or its driver has no zero-copy receive: ethtool -G %s tcp-data-split on",
-				 name, name);
+		return zcrx_fail(err, "the driver of %s has no zero-copy receive, take a NIC of another kind",
+				 name);
 	}
 
 	return zcrx_fail(err, "can't register a queue of %s: %s", name,
