@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /* Receive the connection that is stdin, in the best way there is: queue < /dev/tcp/HOST/PORT | sha256sum */
 #include <err.h>
+#include <errno.h>
 #include <liburing-zcrx.h>
 #include <stdio.h>
 
@@ -19,6 +20,8 @@ int main(void)
 	warnx("back end %s. %s", zcrx_queue_backend(queue), zcrx_queue_why(queue));
 	while (!ended) {
 		n = zcrx_receive(queue, bufs, 64, -1);
+		if (n == -EINTR)
+			continue;
 		if (n < 0)
 			errx(1, "%s", zcrx_error());
 		for (i = 0; i < n && bufs[i].data; i++)
