@@ -4,6 +4,7 @@
 #include "mainline.h"
 #endif
 #include <liburing-zcrx.h>
+#include <stdio.h>
 
 static void use_rbuf(struct zcrx_ifq *ifq, struct io_uring_sqe *sqe)
 {
@@ -18,6 +19,7 @@ static void use_rbuf(struct zcrx_ifq *ifq, struct io_uring_sqe *sqe)
 	}
 	zcrx_rbuf_release(ifq, nr);
 	zcrx_kick(ifq);
+	zcrx_resume(ifq);
 	if (!zcrx_rbuf_prepare_wait(ifq))
 		zcrx_rbuf_finish_wait(ifq);
 }
@@ -38,11 +40,14 @@ static void use_queue(struct zcrx_queue_opts *opts)
 	struct zcrx_buf buf;
 
 	if (zcrx_queue_open(&queue, opts) ||
-	    zcrx_conn_add(queue, 0, NULL, &conn))
+	    zcrx_conn_add(queue, 0, NULL, &conn)) {
+		puts(zcrx_error());
 		return;
+	}
 	zcrx_queue_backend(queue);
 	zcrx_queue_why(queue);
 	zcrx_queue_poll_fd(queue);
+	zcrx_queue_wake(queue);
 	if (zcrx_receive(queue, &buf, 1, 0) > 0 && buf.data) {
 		zcrx_release_part(queue, &buf, 0, buf.len / 2);
 		zcrx_release(queue, &buf, 1);
