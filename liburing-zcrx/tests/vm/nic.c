@@ -6,9 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <liburing-zcrx.h>
-#include <netdb.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -20,14 +18,11 @@
 #include "../../../selftests/pattern.h"
 #include "../../src/nic.h"
 #include "../ktap.h"
+#include "guest.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
-#define IFNAME		"eth0"
 #define BYTES		(16U << 20)
-#define SEED		4711
-
-#define STATE_SIZE	65536
 
 /*
  * Steps: each change of the NIC or of a record has one before and one after it.
@@ -101,141 +96,8 @@ int __wrap_zcrx_hw_set_rss(unsigned int ifindex, const uint32_t *table,
 }
 
 /*
- * What ethtool says
+ * A receiver
  */
-
-struct state {
-	char text[STATE_SIZE];
-};
-
-static struct state found, now;
-
-static bool look(struct state *state, const char *ifname)
-{
-	char command[128];
-	size_t len;
-	FILE *f;
-
-	snprintf(command, sizeof(command),
-		 "for o in x g n k l c; do ethtool -$o %s || exit 1; done; "
-		 "cat /sys/class/net/%s/mtu", ifname, ifname);
-	f = popen(command, "r");
-	if (!f)
-		return false;
-	len = fread(state->text, 1, STATE_SIZE - 1, f);
-	state->text[len] = '\0';
-
-	return !pclose(f) && len && len < STATE_SIZE - 1;
-}
-
-/* What somebody was about to write is none: the next one writes over it. */
-static bool no_records(void)
-{
-	return !system("! ls /run/zcrx/*/queue-* 2> /dev/null | grep -v '[.]new$'");
-}
-
-static bool as_found(void)
-{
-	if (!look(&now, IFNAME))
-		return false;
-	if (strcmp(found.text, now.text))
-		printf("# before: %s\n# after: %s\n", found.text, now.text);
-
-	return !strcmp(found.text, now.text) && no_records();
-}
-
-static bool split_is_on(void)
-{
-	struct zcrx_nic_info info;
-	bool on;
-
-	if (zcrx_nic_describe(IFNAME, &info))
-		return false;
-	on = info.split == ZCRX_SPLIT_ON;
-	zcrx_nic_info_free(&info);
-
-	return on;
-}
-
-/* How much of the RSS table is a queue's? */
-static int entries_of(unsigned int queue)
-{
-	struct zcrx_nic_info info;
-	unsigned int i;
-	int nr = 0;
-
-	if (zcrx_nic_describe(IFNAME, &info))
-		return -1;
-	for (i = 0; i < info.rss_size; i++)
-		nr += info.rss_table[i] == queue;
-	zcrx_nic_info_free(&info);
-
-	return nr;
-}
-
-static bool has_queue(unsigned int queue)
-{
-	return split_is_on() && entries_of(queue) == 0;
-}
-
-static unsigned long long packets_of(unsigned int queue)
-{
-	unsigned long long nr = 0;
-	char command[64];
-	FILE *f;
-
-	snprintf(command, sizeof(command),
-		 "ethtool -S " IFNAME " | sed -n 's/ *rx_queue_%u_packets: //p'",
-		 queue);
-	f = popen(command, "r");
-	if (!f || fscanf(f, "%llu", &nr) != 1)
-		printf("# no statistics of queue %u\n", queue);
-	if (f)
-		pclose(f);
-
-	return nr;
-}
-
-/* Says why, if it fails. */
-static bool good(int ret)
-{
-	if (ret)
-		printf("# %d: %s\n", ret, zcrx_error());
-
-	return !ret;
-}
-
-/*
- * A connection
- */
-
-static int connect_peer(const char *variable)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *ai;
-	const char *host = getenv(variable);
-	int fd;
-
-	if (!host || getaddrinfo(host, PATTERN_PORT, &hints, &ai))
-		return -1;
-	fd = socket(ai->ai_family, ai->ai_socktype, 0);
-	if (connect(fd, ai->ai_addr, ai->ai_addrlen)) {
-		close(fd);
-		fd = -1;
-	}
-	freeaddrinfo(ai);
-
-	return fd;
-}
-
-static bool request(int fd, unsigned int bytes)
-{
-	char line[64];
-	int len;
-
-	len = snprintf(line, sizeof(line), "send %u %u 65536\n", bytes, SEED);
-
-	return send(fd, line, len, MSG_NOSIGNAL) == len;
-}
 
 /* The bytes, and the digest behind them, by the ordinary way */
 static bool receive_plainly(int fd, unsigned int bytes)
@@ -487,7 +349,7 @@ static void steered(const char *peer)
 	EXPECT(good(zcrx_nic_steer(nic, fd)));
 	EXPECT(entries_of(3) == 1);
 	before = packets_of(3);
-	EXPECT(request(fd, BYTES));
+	EXPECT(make_room(fd, BYTES) && request(fd, BYTES));
 	EXPECT(receive(&r, fd) == BYTES + PATTERN_DIGEST_SIZE);
 	zcrx_read_counters(&r.ifq, &counters);
 	printf("# %llu bytes in place, %llu copied\n",
@@ -785,7 +647,7 @@ static void own_table(void)
 	struct zcrx_nic *nic;
 
 	EXPECT(!system("ethtool -X " IFNAME " weight 3 1 0 0"));
-	EXPECT(look(&found, IFNAME));
+	EXPECT(note_nic());
 	EXPECT(good(zcrx_nic_open(&nic, IFNAME, 0)));
 	EXPECT(entries_of(0) == 0 && entries_of(1) == 128);
 	zcrx_nic_close(nic);
@@ -797,7 +659,7 @@ static void split_was_on(void)
 	struct zcrx_nic *nic;
 
 	EXPECT(!system("zcrx-split " IFNAME " on"));
-	EXPECT(look(&found, IFNAME));
+	EXPECT(note_nic());
 	EXPECT(good(zcrx_nic_open(&nic, IFNAME, -1)));
 	zcrx_nic_close(nic);
 	EXPECT(split_is_on() && as_found());
@@ -810,13 +672,13 @@ static void single_queue(void)
 	struct zcrx_nic *nic;
 
 	EXPECT(!system("ethtool -X " IFNAME " default"));
-	EXPECT(look(&found, IFNAME));
+	EXPECT(note_nic());
 	EXPECT(good(zcrx_nic_open(&nic, IFNAME, -1)));
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
 
 	EXPECT(!system("ethtool -L " IFNAME " combined 1"));
-	EXPECT(look(&found, IFNAME));
+	EXPECT(note_nic());
 	EXPECT(zcrx_nic_open(&nic, IFNAME, -1) == -ENOSPC);
 	EXPECT(strstr(zcrx_error(), "ethtool -L " IFNAME " combined 2"));
 	EXPECT(good(zcrx_nic_open(&nic, IFNAME, 0)));
@@ -851,7 +713,7 @@ static const struct ktap_case cases[] = {
 
 int main(void)
 {
-	if (!look(&found, IFNAME)) {
+	if (!note_nic()) {
 		printf("1..0 # SKIP ethtool says nothing about " IFNAME "\n");
 		return 77;
 	}
