@@ -17,6 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* With sanitizers, or in a VM, on a machine that has other work */
+#define KTAP_TIME_LIMIT	240
+
 #include "ktap.h"
 #include "stream.h"
 
@@ -417,7 +420,10 @@ static void slow_large_consumer(void)
 	hold_budget(4 * KIB * KIB, is_copy() ? 4 * KIB * KIB : 0);
 }
 
-/* A piece keeps a chunk busy, however short it is. */
+/*
+ * A piece keeps a chunk busy, however short it is. A request is for bytes: if TCP
+ * merges what is sent at first, and later less of it, more of them are under way.
+ */
 static void slow_consumer_of_little(void)
 {
 	const size_t chunk = is_copy() ? 128 * KIB : 4096;
@@ -445,7 +451,7 @@ static void slow_consumer_of_little(void)
 		}
 	printf("# %zu bytes were held in %u buffers, of a budget of 64\n",
 	       streams[0].pos, nr);
-	EXPECT(nr <= 64 + 32);
+	EXPECT(nr <= 8 * 64);
 	zcrx_release(queue, kept, nr);
 	EXPECT(receive_all());
 	EXPECT(all_complete(400000));
