@@ -25,6 +25,9 @@ soak: deps-test			## the long form of the tests of reliability; MINUTES=90 bound
 bench: deps-bench kernel kernel-stock tools	## more ways to receive, and the unpatched kernel: build/bench.json
 	@scripts/bench
 
+bench-copy: deps-tools tools	## the library's way to copy, beside plain ones, on this machine: build/copy.json
+	@build/tools/bench/zcrx-bench-copy --rounds 21 --json build/copy.json
+
 vm: deps-demo kernel tools examples	## a shell in the VM, with NIC, library and tools
 	@scripts/vm --shell --peer 'iperf3 -s > /dev/null' $(VM_FILES)
 
@@ -63,5 +66,5 @@ deps-%:
 	@scripts/deps $*
 
 .NOTPARALLEL:
-.PHONY: help demo test soak bench vm kernel kernel-debug kernel-kcsan kernel-stock lib tools examples \
+.PHONY: help demo test soak bench bench-copy vm kernel kernel-debug kernel-kcsan kernel-stock lib tools examples \
 	series lint clean

@@ -54,6 +54,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <liburing-zcrx/abi.h>
+#include <liburing-zcrx/queue.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -150,6 +151,8 @@ struct zcrx_counters {
 	__u64	copied_bytes;
 	__u64	pauses;
 };
+
+const char *zcrx_error(void);
 
 int zcrx_probe(void);
 

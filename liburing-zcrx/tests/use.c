@@ -4,6 +4,7 @@
 #include "mainline.h"
 #endif
 #include <liburing-zcrx.h>
+#include <stdio.h>
 
 static void use_rbuf(struct zcrx_ifq *ifq, struct io_uring_sqe *sqe)
 {
@@ -18,6 +19,7 @@ static void use_rbuf(struct zcrx_ifq *ifq, struct io_uring_sqe *sqe)
 	}
 	zcrx_rbuf_release(ifq, nr);
 	zcrx_kick(ifq);
+	zcrx_resume(ifq);
 	if (!zcrx_rbuf_prepare_wait(ifq))
 		zcrx_rbuf_finish_wait(ifq);
 }
@@ -31,9 +33,33 @@ static void use_cqe32(struct zcrx_ifq *ifq, struct io_uring_cqe *cqe)
 	zcrx_refill_submit(ifq);
 }
 
+static void use_queue(struct zcrx_queue_opts *opts)
+{
+	struct zcrx_queue *queue;
+	struct zcrx_conn *conn;
+	struct zcrx_buf buf;
+
+	if (zcrx_queue_open(&queue, opts) ||
+	    zcrx_conn_add(queue, 0, NULL, &conn)) {
+		puts(zcrx_error());
+		return;
+	}
+	zcrx_queue_backend(queue);
+	zcrx_queue_why(queue);
+	zcrx_queue_poll_fd(queue);
+	zcrx_queue_wake(queue);
+	if (zcrx_receive(queue, &buf, 1, 0) > 0 && buf.data) {
+		zcrx_release_part(queue, &buf, 0, buf.len / 2);
+		zcrx_release(queue, &buf, 1);
+	}
+	zcrx_conn_remove(conn);
+	zcrx_queue_close(queue);
+}
+
 int main(int argc, char **argv)
 {
 	struct zcrx_params params = { 0, 0, 0, 64, 64, 0 };
+	struct zcrx_queue_opts opts;
 	struct zcrx_counters counters;
 	struct io_uring_sqe *sqe;
 	struct io_uring_cqe *cqe;
@@ -42,9 +68,11 @@ int main(int argc, char **argv)
 	struct zcrx_ifq ifq;
 
 	(void)argv;
+	zcrx_queue_opts_init(&opts);
 	if (argc == 1)
 		return zcrx_probe() < -4095;
 
+	use_queue(&opts);
 	if (zcrx_area_alloc(&area, 4096, ZCRX_AREA_HUGE) ||
 	    io_uring_queue_init(8, &ring, 0) ||
 	    zcrx_register(&ring, &params, &area, 1, &ifq))

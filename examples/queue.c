@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/* Receive the connection that is stdin, in the best way there is: queue < /dev/tcp/HOST/PORT | sha256sum */
+#include <err.h>
+#include <errno.h>
+#include <liburing-zcrx.h>
+#include <stdio.h>
+
+int main(void)
+{
+	struct zcrx_queue_opts opts;
+	struct zcrx_queue *queue;
+	struct zcrx_buf bufs[64];
+	struct zcrx_conn *conn;
+	int n, i, ended = 0;
+
+	zcrx_queue_opts_init(&opts);
+	opts.fd = 0;
+	if (zcrx_queue_open(&queue, &opts) || zcrx_conn_add(queue, 0, NULL, &conn) < 0)
+		errx(1, "%s", zcrx_error());
+	warnx("back end %s. %s", zcrx_queue_backend(queue), zcrx_queue_why(queue));
+	while (!ended) {
+		n = zcrx_receive(queue, bufs, 64, -1);
+		if (n == -EINTR)
+			continue;
+		if (n < 0)
+			errx(1, "%s", zcrx_error());
+		for (i = 0; i < n && bufs[i].data; i++)
+			fwrite(bufs[i].data, 1, bufs[i].len, stdout);
+		ended = i < n;
+		zcrx_release(queue, bufs, n);
+	}
+	zcrx_queue_close(queue);
+	return bufs[i].res ? 1 : 0;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
+/*
+ * Queue objects: receive TCP connections in the best way that a machine has,
+ * through the same few calls. Three back ends:
+ *
+ *   rbuf	zero copy, received buffers in an rbuf ring
+ *   cqe32	zero copy, as the mainline kernel has it
+ *   copy	recv() into buffers of the queue; Linux 6.0, no privilege
+ *
+ * Received buffers belong to the application until it releases them, in any
+ * order, as a whole or in parts, from any thread. A connection that holds its
+ * budget of them is not received from until some come back; what is sent to it
+ * waits in its socket.
+ *
+ * A queue belongs to the first thread that adds a connection or receives. That
+ * thread adds, removes, receives and closes. Others only release and wake, and
+ * what they release is chained to a stack that the owner empties:
+ *
+ *   any thread					owner
+ *     WRITE:   next of each piece		TAKE:  stack  EXCHANGE.acq (A)
+ *     SUBMIT:  stack  CAS.rel (A)		READ:  next of each piece
+ *
+ *   any thread					owner
+ *     SUBMIT:  stack				asleep = true
+ *     MB (B)					MB (B)
+ *     asleep? then wake			stack empty? then sleep
+ *
+ * (A) orders what a thread did with the bytes, and its writes of next, before
+ * the owner gives the memory to the kernel. Nothing is taken off the stack but
+ * all of it, so that an entry which comes back meanwhile does no harm. By (B)
+ * either the owner sees what was released, or the thread sees that it has to
+ * wake; it does so only if a connection waits for memory. The owner's own
+ * releases take no atomic operation.
+ */
+#ifndef LIBURING_ZCRX_QUEUE_H
+#define LIBURING_ZCRX_QUEUE_H
+
+#include <stddef.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct zcrx_queue;
+struct zcrx_conn;
+
+/**
+ * struct zcrx_queue_opts - what kind of queue to open
+ * @size: of the struct, in bytes
+ * @ifname: interface that the connections come by, "lo" for zero copy's calls
+ *	    without a NIC, where everything is copied; or NULL
+ * @fd: a connected or listening socket, to find the interface by; or -1
+ * @backend: "rbuf", "cqe32" or "copy"; NULL for the best that can be had
+ * @rxq: receive queue of the NIC; -1: the library picks one
+ * @mem: memory to receive into, page aligned, the caller's; NULL: the library
+ *	 allocates
+ * @mem_size: in bytes, whole pages; 0 for 64 MiB
+ * @conn_budget: bytes of that memory that a connection may hold, counted in
+ *		 whole buffers; 0 for a sixteenth of it
+ */
+struct zcrx_queue_opts {
+	size_t		size;
+	const char	*ifname;
+	int		fd;
+	const char	*backend;
+	int		rxq;
+	void		*mem;
+	size_t		mem_size;
+	size_t		conn_budget;
+};
+
+/**
+ * struct zcrx_buf - what was received from a connection
+ * @data: the bytes, to read and to write until they are released; NULL: the
+ *	  connection has ended
+ * @len: their number
+ * @res: 0; of a connection that has ended by an error, a negative errno
+ * @id: the library's
+ * @conn: the connection
+ * @tag: as given to zcrx_conn_add()
+ */
+struct zcrx_buf {
+	void			*data;
+	unsigned int		len;
+	int			res;
+	unsigned int		id;
+	struct zcrx_conn	*conn;
+	void			*tag;
+};
+
+/**
+ * zcrx_queue_opts_init() - let the library choose everything
+ * @opts: filled in
+ */
+static inline void zcrx_queue_opts_init(struct zcrx_queue_opts *opts)
+{
+	memset(opts, 0, sizeof(*opts));
+	opts->size = sizeof(*opts);
+	opts->fd = -1;
+	opts->rxq = -1;
+}
+
+int zcrx_queue_open(struct zcrx_queue **queue,
+		    const struct zcrx_queue_opts *opts);
+void zcrx_queue_close(struct zcrx_queue *queue);
+
+const char *zcrx_queue_backend(const struct zcrx_queue *queue);
+const char *zcrx_queue_why(const struct zcrx_queue *queue);
+int zcrx_queue_poll_fd(struct zcrx_queue *queue);
+
+int zcrx_conn_add(struct zcrx_queue *queue, int fd, void *tag,
+		  struct zcrx_conn **conn);
+int zcrx_conn_remove(struct zcrx_conn *conn);
+
+void zcrx_queue_wake(struct zcrx_queue *queue);
+
+int zcrx_receive(struct zcrx_queue *queue, struct zcrx_buf *bufs,
+		 unsigned int nr, int timeout_ms);
+void zcrx_release(struct zcrx_queue *queue, const struct zcrx_buf *bufs,
+		  unsigned int nr);
+void zcrx_release_part(struct zcrx_queue *queue, const struct zcrx_buf *buf,
+		       size_t off, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

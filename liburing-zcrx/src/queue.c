@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Queue objects: opening, closing, and choosing a back end.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "nic.h"
+#include "queue.h"
+#include "ring.h"
+
+#define SQ_ENTRIES		256
+/* Of struct zcrx_queue_opts, in the first version */
+#define OPTS_SIZE_0		(offsetof(struct zcrx_queue_opts, conn_budget) + \
+				 sizeof(size_t))
+
+#define OWNER_GONE_MS		100	/* to wait for that */
+
+#define DEFAULT_MEM_SIZE	((size_t)64 << 20)
+#define DEFAULT_CONNS		16	/* can hold their budget at a time */
+
+/* Best first */
+static const struct zcrx_backend *const backends[] = {
+	&zcrx_backend_rbuf,
+	&zcrx_backend_cqe32,
+	&zcrx_backend_copy,
+};
+
+#define NR_BACKENDS	(sizeof(backends) / sizeof(backends[0]))
+
+/*
+ * What back ends need
+ */
+
+static int explain_ring(int err)
+{
+	if (err == -EPERM)
+		return zcrx_fail(err, "io_uring is not allowed here, see sysctl kernel.io_uring_disabled, or the sandbox's filter of system calls");
+	if (err == -ENOSYS || err == -EINVAL)
+		return zcrx_fail(-EOPNOTSUPP, "this kernel's io_uring is too old or switched off, Linux 6.0 is needed");
+
+	return zcrx_fail(err, "can't make an io_uring: %s", strerror(-err));
+}
+
+/**
+ * zcrx_queue_setup_ring() - make the ring
+ * @q: the queue
+ * @flags: that the back end needs
+ * @cq_entries: size of the completion queue
+ *
+ * Disabled, for its owner is not known yet. Linux 6.0 has not
+ * IORING_SETUP_DEFER_TASKRUN, and older ones not IORING_SETUP_SINGLE_ISSUER.
+ *
+ * Return: 0 or a negative errno, with sentence.
+ */
+int zcrx_queue_setup_ring(struct zcrx_queue *q, unsigned int flags,
+			  unsigned int cq_entries)
+{
+	struct io_uring_params params = { .cq_entries = cq_entries };
+	int ret;
+
+	flags |= IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED |
+		 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_TASKRUN_FLAG;
+	params.flags = flags | IORING_SETUP_DEFER_TASKRUN;
+	ret = io_uring_queue_init_params(SQ_ENTRIES, &q->ring, &params);
+	if (ret == -EINVAL) {
+		params.flags = flags | IORING_SETUP_COOP_TASKRUN;
+		ret = io_uring_queue_init_params(SQ_ENTRIES, &q->ring, &params);
+	}
+
+	return ret ? explain_ring(ret) : 0;
+}
+
+/**
+ * zcrx_queue_setup_memory() - take the caller's memory, or allocate some
+ * @q: the queue
+ * @opts: the caller's
+ *
+ * Return: 0 or a negative errno, with sentence.
+ */
+int zcrx_queue_setup_memory(struct zcrx_queue *q,
+			    const struct zcrx_queue_opts *opts)
+{
+	size_t size = opts->mem_size ? opts->mem_size : DEFAULT_MEM_SIZE;
+
+	q->own_area = !opts->mem;
+	if (opts->mem) {
+		q->area.addr = opts->mem;
+		q->area.size = size;
+		return 0;
+	}
+	if (zcrx_area_alloc(&q->area, size, 0))
+		return zcrx_fail(-ENOMEM, "no memory for an area of %zu bytes, ask for less",
+				 size);
+
+	return 0;
+}
+
+/**
+ * zcrx_queue_free_memory() - free area and pieces
+ * @q: the queue
+ */
+void zcrx_queue_free_memory(struct zcrx_queue *q)
+{
+	if (q->own_area && q->area.addr)
+		zcrx_area_free(&q->area);
+	q->area.addr = NULL;
+	free(q->pieces);
+	q->pieces = NULL;
+}
+
+/**
+ * zcrx_queue_setup_pieces() - allocate them, and count the budget in them
+ * @q: the queue, with its memory
+ * @nr: how many
+ * @piece_size: bytes of the area that each keeps busy
+ * @opts: the caller's
+ *
+ * Return: 0 or a negative errno, with sentence.
+ */
+int zcrx_queue_setup_pieces(struct zcrx_queue *q, unsigned int nr,
+			    unsigned int piece_size,
+			    const struct zcrx_queue_opts *opts)
+{
+	size_t budget = opts->conn_budget;
+	unsigned int i;
+
+	q->pieces = calloc(nr, sizeof(*q->pieces));
+	if (!q->pieces)
+		return zcrx_fail(-ENOMEM, "no memory for %u buffers", nr);
+	q->nr_pieces = nr;
+	q->free_piece = NO_PIECE;
+	for (i = nr; i > 0; i--)
+		zcrx_piece_free(q, i - 1);
+
+	if (!budget)
+		budget = q->area.size / DEFAULT_CONNS;
+	q->piece_size = piece_size;
+	q->max_held = budget / piece_size < nr ? budget / piece_size : nr;
+	if (!q->max_held)
+		q->max_held = 1;
+
+	return 0;
+}
+
+/**
+ * zcrx_queue_sqe() - get an SQE
+ * @q: the queue
+ *
+ * Return: the SQE, or NULL if the kernel takes none now.
+ */
+struct io_uring_sqe *zcrx_queue_sqe(struct zcrx_queue *q)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&q->ring);
+
+	if (!sqe) {
+		io_uring_submit(&q->ring);
+		sqe = io_uring_get_sqe(&q->ring);
+	}
+
+	return sqe;
+}
+
+/**
+ * zcrx_thread() - who calls?
+ *
+ * Asked for once in each thread. After fork() the child keeps what its parent
+ * had, which does as long as queues are not used across it.
+ *
+ * Return: the thread.
+ */
+pid_t zcrx_thread(void)
+{
+	static __thread pid_t tid;
+
+	if (!tid)
+		tid = (pid_t)syscall(SYS_gettid);
+
+	return tid;
+}
+
+static int belongs_to_another(int err)
+{
+	return zcrx_fail(err, "the queue belongs to another thread, the first one that used it");
+}
+
+/**
+ * zcrx_queue_own() - a thread uses the queue
+ * @q: the queue
+ *
+ * Return: 0, or a negative errno, with sentence: it is another's.
+ */
+int zcrx_queue_own(struct zcrx_queue *q)
+{
+	int ret;
+
+	if (q->owned) {
+		if (q->owner == zcrx_thread())
+			return 0;
+		return belongs_to_another(-EINVAL);
+	}
+
+	/* liburing 2.3 has a function for it, but does not export it. */
+	ret = zcrx_ring_register(&q->ring, IORING_REGISTER_ENABLE_RINGS, NULL,
+				 0);
+	if (ret < 0)
+		return zcrx_fail(ret, "can't enable the io_uring: %s",
+				 strerror(-ret));
+	q->owner = zcrx_thread();
+	q->owned = true;
+	zcrx_queue_arm_wake(q);
+
+	return 0;
+}
+
+/*
+ * Opening
+ */
+
+/* Programs may be older than the library, or newer if they ask for nothing new. */
+static int copy_opts(struct zcrx_queue_opts *opts,
+		     const struct zcrx_queue_opts *from)
+{
+	size_t i;
+
+	if (from->size < OPTS_SIZE_0)
+		return zcrx_fail(-EINVAL, "size of struct zcrx_queue_opts is %zu, not %zu: use zcrx_queue_opts_init()",
+				 from->size, sizeof(*opts));
+	for (i = sizeof(*opts); i < from->size; i++)
+		if (((const char *)from)[i])
+			return zcrx_fail(-E2BIG, "struct zcrx_queue_opts of %zu bytes asks for what this version of the library does not know",
+					 from->size);
+	zcrx_queue_opts_init(opts);
+	memcpy(opts, from,
+	       from->size < sizeof(*opts) ? from->size : sizeof(*opts));
+
+	return 0;
+}
+
+static int check_opts(const struct zcrx_queue_opts *opts)
+{
+	size_t page_mask = (size_t)sysconf(_SC_PAGESIZE) - 1;
+
+	if (opts->mem && (!opts->mem_size || (uintptr_t)opts->mem & page_mask))
+		return zcrx_fail(-EINVAL, "memory of the caller's must be page aligned, and have a size");
+	if (opts->ifname && (strlen(opts->ifname) >= IFNAMSIZ ||
+			     !if_nametoindex(opts->ifname)))
+		return zcrx_fail(-ENODEV, "there is no interface \"%s\"",
+				 opts->ifname);
+	if (opts->mem_size & page_mask)
+		return zcrx_fail(-EINVAL, "%zu bytes of memory are not whole pages",
+				 opts->mem_size);
+
+	return 0;
+}
+
+static const struct zcrx_backend *find_backend(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < NR_BACKENDS; i++)
+		if (!strcmp(backends[i]->name, name))
+			return backends[i];
+
+	return NULL;
+}
+
+static int open_backend(struct zcrx_queue *q,
+			const struct zcrx_backend *backend,
+			const struct zcrx_queue_opts *opts)
+{
+	memset(&q->zc, 0, sizeof(q->zc));
+	q->backend = backend;
+	return backend->open(q, opts);
+}
+
+/* A receive queue that was asked for, and that the NIC has not, is a mistake. */
+static bool is_wrong_rxq(const struct zcrx_queue_opts *opts, int err)
+{
+	return opts->rxq >= 0 && (err == -ERANGE || err == -EINVAL);
+}
+
+static int open_best(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
+{
+	size_t i;
+	int ret;
+
+	for (i = 0; ; i++) {
+		ret = open_backend(q, backends[i], opts);
+		if (!ret || i == NR_BACKENDS - 1 || is_wrong_rxq(opts, ret))
+			return ret;
+		snprintf(q->why, sizeof(q->why), "%s", zcrx_error());
+	}
+}
+
+static int open_named(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
+{
+	const struct zcrx_backend *backend = find_backend(opts->backend);
+
+	if (!backend)
+		return zcrx_fail(-EINVAL, "there is no back end \"%s\", only rbuf, cqe32 and copy",
+				 opts->backend);
+	if (backend != backends[0])
+		snprintf(q->why, sizeof(q->why), "%s was asked for",
+			 backend->name);
+
+	return open_backend(q, backend, opts);
+}
+
+static struct zcrx_queue *queue_alloc(void)
+{
+	struct zcrx_queue *q = aligned_alloc(64, sizeof(*q));
+
+	if (!q) {
+		zcrx_fail(-ENOMEM, "no memory for a queue");
+		return NULL;
+	}
+	memset(q, 0, sizeof(*q));
+	q->released = NO_PIECE;
+	q->wake_fd = -1;
+	q->poll_fd = -1;
+	q->event_fd = -1;
+
+	return q;
+}
+
+static void queue_free(struct zcrx_queue *q)
+{
+	zcrx_poll_close(q);
+	if (q->wake_fd >= 0)
+		close(q->wake_fd);
+	free(q);
+}
+
+static int setup_wake_fd(struct zcrx_queue *q)
+{
+	q->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (q->wake_fd < 0)
+		return zcrx_fail(-errno, "can't make an eventfd: %s",
+				 strerror(errno));
+
+	return zcrx_poll_open(q);
+}
+
+/**
+ * zcrx_queue_open() - open a queue
+ * @queue: filled in; NULL on failure
+ * @opts: what kind of; NULL: let the library choose everything
+ *
+ * Return: 0 or a negative errno; zcrx_error() tells why.
+ */
+int zcrx_queue_open(struct zcrx_queue **queue,
+		    const struct zcrx_queue_opts *opts)
+{
+	struct zcrx_queue_opts o;
+	struct zcrx_queue *q;
+	int ret = 0;
+
+	*queue = NULL;
+	if (opts)
+		ret = copy_opts(&o, opts);
+	else
+		zcrx_queue_opts_init(&o);
+	if (!ret)
+		ret = check_opts(&o);
+	if (ret)
+		return ret;
+
+	q = queue_alloc();
+	if (!q)
+		return -ENOMEM;
+	ret = setup_wake_fd(q);
+	if (!ret)
+		ret = o.backend ? open_named(q, &o) : open_best(q, &o);
+	if (ret) {
+		queue_free(q);
+		return ret;
+	}
+	*queue = q;
+
+	return 0;
+}
+
+/* A thread that has been joined may take a moment to be gone. */
+static bool owner_is_gone(const struct zcrx_queue *q)
+{
+	int ms;
+
+	for (ms = 0; ms < OWNER_GONE_MS; ms++) {
+		if (syscall(SYS_tgkill, getpid(), q->owner, 0) &&
+		    errno == ESRCH)
+			return true;
+		usleep(1000);
+	}
+
+	return false;
+}
+
+/*
+ * No request may receive into memory that is about to go. Closing the ring
+ * cancels as well, but later. Only the owner can cancel; when it exits the
+ * kernel does it.
+ */
+static int cancel_requests(struct zcrx_queue *q)
+{
+	struct io_uring_sync_cancel_reg cancel = {
+		.fd		= -1,
+		.flags		= IORING_ASYNC_CANCEL_ANY,
+		.timeout	= { -1, -1 },
+	};
+	int ret;
+
+	if (q->owner != zcrx_thread())
+		return owner_is_gone(q) ? 0 : belongs_to_another(-EEXIST);
+
+	do {
+		ret = io_uring_register_sync_cancel(&q->ring, &cancel);
+	} while (ret == -EINTR);
+	if (ret == -EEXIST)
+		return belongs_to_another(ret);
+	if (ret < 0 && ret != -ENOENT)
+		return zcrx_fail(ret, "can't cancel the queue's requests: %s",
+				 strerror(-ret));
+
+	return 0;
+}
+
+/**
+ * zcrx_queue_close() - close a queue
+ * @queue: the queue; connections and buffers of it are not to be used any more;
+ *	   or NULL
+ *
+ * By its owner, or by anyone when that has exited. Otherwise nothing is freed,
+ * since the kernel may write to the memory, and zcrx_error() tells why. Sockets
+ * stay open. Calls of zcrx_release() have returned in all threads.
+ */
+void zcrx_queue_close(struct zcrx_queue *queue)
+{
+	if (!queue)
+		return;
+	if (queue->owned && cancel_requests(queue))
+		return;
+	io_uring_queue_exit(&queue->ring);
+	queue->backend->close(queue);
+	zcrx_conn_free_all(queue);
+	queue_free(queue);
+}
+
+/*
+ * Asking
+ */
+
+/**
+ * zcrx_queue_backend() - which back end is it?
+ * @queue: the queue
+ *
+ * Return: "rbuf", "cqe32" or "copy".
+ */
+const char *zcrx_queue_backend(const struct zcrx_queue *queue)
+{
+	return queue->backend->name;
+}
+
+/**
+ * zcrx_queue_why() - why is it not a better one?
+ * @queue: the queue
+ *
+ * Return: a sentence without a full stop, the queue's; "" if it is the best.
+ */
+const char *zcrx_queue_why(const struct zcrx_queue *queue)
+{
+	return queue->why;
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
+/*
+ * The inside of queue objects. All of it is the owner's, but for what other
+ * threads release.
+ *
+ * A *piece* stands for a received buffer, from when the owner learns of it (or,
+ * for copying, from when its memory is given to the kernel) until the memory is
+ * given back. Pieces are numbered; zcrx_buf.id is the number.
+ */
+#ifndef ZCRX_QUEUE_H
+#define ZCRX_QUEUE_H
+
+#include <liburing-zcrx.h>
+#include <sys/types.h>
+
+#define NO_PIECE	UINT32_MAX
+
+#define CQ_ENTRIES	4096
+
+/* user_data of requests that are no connection's */
+#define DATA_NONE	0
+#define DATA_WAKE	1
+#define DATA_RETRY	2
+
+struct zcrx_nic;
+
+/**
+ * struct zcrx_piece - a received buffer
+ * @conn: received from
+ * @off: zero copy: what the kernel calls it
+ * @left: bytes that have not been released by part
+ * @next: in a list of pieces
+ */
+struct zcrx_piece {
+	struct zcrx_conn	*conn;
+	__u64			off;
+	__u32			left;
+	__u32			next;
+};
+
+/**
+ * enum zcrx_conn_state - what a connection waits for
+ * @CONN_ARMED: its request is under way
+ * @CONN_READY: for a request, in zcrx_queue.ready
+ * @CONN_STARVED: for memory that any connection releases, in zcrx_queue.starved
+ * @CONN_DELAYED: for the next DATA_RETRY, in zcrx_queue.delayed
+ * @CONN_PAUSED: for what it holds itself
+ * @CONN_ENDED: for nothing
+ */
+enum zcrx_conn_state {
+	CONN_ARMED,
+	CONN_READY,
+	CONN_STARVED,
+	CONN_DELAYED,
+	CONN_PAUSED,
+	CONN_ENDED,
+};
+
+/**
+ * enum zcrx_end - why a request has ended
+ * @END_STREAM: with its connection
+ * @END_GOES_ON: for now; the next one can begin
+ * @END_STARVED: for want of memory
+ * @END_DELAYED: for want of something of the kernel's
+ */
+enum zcrx_end {
+	END_STREAM,
+	END_GOES_ON,
+	END_STARVED,
+	END_DELAYED,
+};
+
+/**
+ * struct zcrx_conn - a connection
+ * @queue: it belongs to
+ * @next: in a list of connections
+ * @tag: the application's
+ * @fd: the application's
+ * @slot: index in zcrx_queue.conns
+ * @state: what it waits for
+ * @removed: by the application; dead when nothing refers to it
+ * @nr_held: pieces that have not been released
+ * @drained: copying: its socket was left empty
+ * @recent_len: zero copy: bytes in recent pieces, in all
+ * @allowance: zero copy: bytes that its request may still receive
+ * @progress: zero copy: zcrx_queue.progress when its request began
+ * @cancel_round: zcrx_queue.round when its request was last cancelled
+ * @end_at: rbuf: where in the ring its request ended
+ * @end_res: rbuf: how
+ */
+struct zcrx_conn {
+	struct zcrx_queue	*queue;
+	struct zcrx_conn	*next;
+	void			*tag;
+	int			fd;
+	unsigned int		slot;
+	enum zcrx_conn_state	state;
+	bool			removed;
+	unsigned int		nr_held;
+	bool			drained;
+	__u32			recent_len;
+	__u32			allowance;
+	__u64			progress;
+	__u64			cancel_round;
+	__u32			end_at;
+	int			end_res;
+};
+
+struct zcrx_conn_list {
+	struct zcrx_conn	*first;
+	struct zcrx_conn	*last;
+};
+
+/**
+ * struct zcrx_backend - a way to receive
+ * @name: of it
+ * @open: make ring and memory for it; on failure everything is undone
+ * @close: after the ring is gone
+ * @check_socket: can it be received from? 0 or a negative errno, with sentence
+ * @prep: fill in a connection's request, all but user_data
+ * @read: tell what has come; returns the number of buffers
+ * @give_back: a piece to the kernel, if it can be
+ * @flush: what was given back is for the kernel to see
+ * @nr_chances: how many starved connections can be tried now?
+ * @prepare_wait: before sleeping; true if there is something to read already
+ * @wants_retry: may memory come back that nobody tells of? NULL: never
+ * @retry: it may have
+ */
+struct zcrx_backend {
+	const char	*name;
+	int		(*open)(struct zcrx_queue *q,
+				const struct zcrx_queue_opts *opts);
+	void		(*close)(struct zcrx_queue *q);
+	int		(*check_socket)(int fd);
+	void		(*prep)(struct io_uring_sqe *sqe,
+				struct zcrx_conn *conn);
+	unsigned int	(*read)(struct zcrx_queue *q, struct zcrx_buf *bufs,
+				unsigned int nr);
+	void		(*give_back)(struct zcrx_queue *q, __u32 id);
+	void		(*flush)(struct zcrx_queue *q);
+	unsigned int	(*nr_chances)(struct zcrx_queue *q);
+	bool		(*prepare_wait)(struct zcrx_queue *q);
+	bool		(*wants_retry)(struct zcrx_queue *q);
+	void		(*retry)(struct zcrx_queue *q);
+};
+
+/**
+ * struct zcrx_copy - the back end that copies
+ * @br: ring of buffers for the kernel
+ * @nr_entries: its size
+ * @nr_posted: how many buffers are in it
+ * @recent_len: bytes that recent ones were filled with, in all
+ * @in_demand: requests to go until there are thought to be enough buffers
+ */
+struct zcrx_copy {
+	struct io_uring_buf_ring	*br;
+	unsigned int			nr_entries;
+	unsigned int			nr_posted;
+	unsigned int			recent_len;
+	unsigned int			in_demand;
+};
+
+/**
+ * struct zcrx_zc - the back ends that do not
+ * @ifq: as registered
+ * @tried_at: zcrx_queue.progress when starved connections were last tried
+ * @pending: pieces that the refill ring had no room for
+ * @gave_back: something that a paused request may wait for
+ * @ending: connections whose last buffers may be in the rbuf ring
+ */
+struct zcrx_zc {
+	struct zcrx_ifq		ifq;
+	__u64			tried_at;
+	__u32			pending;
+	bool			gave_back;
+	struct zcrx_conn_list	ending;
+};
+
+/**
+ * struct zcrx_queue - a queue object
+ * @ring: of the back end
+ * @backend: the way it receives
+ * @copy: the back end's
+ * @zc: the back end's
+ * @nic: NULL: none is set up
+ * @area: memory to receive into
+ * @own_area: allocated by the library
+ * @why: it is not a better back end
+ * @owned: it has an owner
+ * @owner: the thread that adds and receives, as by gettid(): pthread_t is used
+ *	   again at once when a thread is gone
+ * @pieces: all of them
+ * @nr_pieces: their number
+ * @free_piece: first in the list of those not in use
+ * @nr_out: pieces that the application has
+ * @piece_size: bytes of the area that a piece keeps busy
+ * @max_held: pieces that a connection may hold
+ * @conns: by slot, NULL: free
+ * @free_slots: slots that are free
+ * @nr_slots: size of both
+ * @nr_free_slots: how many of @free_slots are valid
+ * @ready: connections to begin a request for
+ * @starved: connections that wait for memory, and removed ones
+ * @delayed: connections to try again after a while, and removed ones
+ * @dead: connections to free when the application asks for more: until then it
+ *	  may have their last buffers
+ * @nr_starved: those that are starved, and not removed
+ * @nr_waiting: those that are starved or paused, and not removed
+ * @progress: zero copy: how often memory was given back
+ * @round: how often the kernel was entered
+ * @wants_release: kernel or back end may wait for memory, beside connections
+ * @stuck: there are CQEs, and no piece to stand for them
+ * @wake_armed: a request looks at @wake_fd
+ * @retry_armed: a timeout is under way
+ * @retry_ms: how long the next one is
+ * @retry_time: the same, for the kernel
+ * @wake_fd: eventfd, to wake the owner
+ * @poll_fd: epoll, for the application to poll
+ * @event_fd: eventfd, in it
+ * @polled: the application has asked for it
+ * @poll_armed: the ring is in it, too
+ * @woken: by zcrx_queue_wake(), not told yet
+ * @asleep: the owner is, and wants to be woken
+ * @released: first in the list of pieces that other threads released
+ */
+struct zcrx_queue {
+	struct io_uring			ring;
+	const struct zcrx_backend	*backend;
+	union {
+		struct zcrx_copy	copy;
+		struct zcrx_zc		zc;
+	};
+	struct zcrx_nic			*nic;
+	struct zcrx_area		area;
+	bool				own_area;
+	char				why[256];
+
+	bool				owned;
+	pid_t				owner;
+
+	struct zcrx_piece		*pieces;
+	unsigned int			nr_pieces;
+	__u32				free_piece;
+	unsigned int			nr_out;
+	unsigned int			piece_size;
+	unsigned int			max_held;
+
+	struct zcrx_conn		**conns;
+	unsigned int			*free_slots;
+	unsigned int			nr_slots;
+	unsigned int			nr_free_slots;
+	struct zcrx_conn_list		ready;
+	struct zcrx_conn_list		starved;
+	struct zcrx_conn_list		delayed;
+	struct zcrx_conn_list		dead;
+	unsigned int			nr_starved;
+	unsigned int			nr_waiting;
+	__u64				progress;
+	__u64				round;
+	bool				wants_release;
+	bool				stuck;
+	bool				wake_armed;
+	bool				retry_armed;
+	unsigned int			retry_ms;
+	struct __kernel_timespec	retry_time;
+
+	int				wake_fd;
+	int				poll_fd;
+	int				event_fd;
+	bool				polled;
+	bool				poll_armed;
+	bool				woken;
+	bool				asleep __attribute__((aligned(64)));
+	__u32				released;
+};
+
+extern const struct zcrx_backend zcrx_backend_rbuf;
+extern const struct zcrx_backend zcrx_backend_cqe32;
+extern const struct zcrx_backend zcrx_backend_copy;
+
+/* queue.c */
+pid_t zcrx_thread(void);
+int zcrx_queue_own(struct zcrx_queue *q);
+int zcrx_queue_setup_ring(struct zcrx_queue *q, unsigned int flags,
+			  unsigned int cq_entries);
+int zcrx_queue_setup_memory(struct zcrx_queue *q,
+			    const struct zcrx_queue_opts *opts);
+int zcrx_queue_setup_pieces(struct zcrx_queue *q, unsigned int nr,
+			    unsigned int piece_size,
+			    const struct zcrx_queue_opts *opts);
+void zcrx_queue_free_memory(struct zcrx_queue *q);
+struct io_uring_sqe *zcrx_queue_sqe(struct zcrx_queue *q);
+
+/* queue_conn.c */
+void zcrx_conn_push(struct zcrx_conn_list *list, struct zcrx_conn *conn);
+struct zcrx_conn *zcrx_conn_pop(struct zcrx_conn_list *list);
+void zcrx_conn_arm_all(struct zcrx_queue *q);
+void zcrx_conn_retry_delayed(struct zcrx_queue *q);
+void zcrx_conn_limit(struct zcrx_conn *conn);
+unsigned int zcrx_conn_ended(struct zcrx_conn *conn, int res,
+			     enum zcrx_end end, struct zcrx_buf *buf);
+void zcrx_conn_released(struct zcrx_conn *conn);
+void zcrx_conn_free_dead(struct zcrx_queue *q);
+void zcrx_conn_free_all(struct zcrx_queue *q);
+
+/* queue_receive.c */
+unsigned int zcrx_queue_deliver(struct zcrx_queue *q, struct zcrx_conn *conn,
+				__u32 id, void *data, unsigned int len,
+				struct zcrx_buf *buf);
+struct zcrx_conn *zcrx_queue_cqe_conn(struct zcrx_queue *q,
+				      const struct io_uring_cqe *cqe);
+void zcrx_queue_arm_wake(struct zcrx_queue *q);
+
+/* queue_poll.c */
+int zcrx_poll_open(struct zcrx_queue *q);
+void zcrx_poll_close(struct zcrx_queue *q);
+int zcrx_poll_drain(struct zcrx_queue *q);
+void zcrx_poll_wake(struct zcrx_queue *q);
+
+/* queue_release.c */
+void zcrx_queue_take_released(struct zcrx_queue *q);
+void zcrx_queue_release_piece(struct zcrx_queue *q, __u32 id);
+
+static inline void zcrx_piece_free(struct zcrx_queue *q, __u32 id)
+{
+	q->pieces[id].next = q->free_piece;
+	q->free_piece = id;
+}
+
+static inline __u32 zcrx_piece_alloc(struct zcrx_queue *q)
+{
+	__u32 id = q->free_piece;
+
+	if (id != NO_PIECE)
+		q->free_piece = q->pieces[id].next;
+
+	return id;
+}
+
+static inline bool zcrx_conn_at_budget(const struct zcrx_conn *conn)
+{
+	return conn->nr_held >= conn->queue->max_held;
+}
+
+#endif

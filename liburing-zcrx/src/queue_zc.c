@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * The back ends that do not copy: rbuf and cqe32. They differ in how the kernel
+ * tells of received buffers.
+ *
+ * A request is for as many bytes as its connection may hold, in pieces as long as
+ * recent ones, so that the kernel stops by itself. What comes in smaller pieces
+ * keeps a chunk each, and may reach the budget before: then the request is
+ * cancelled.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "nic.h"
+#include "queue.h"
+
+#define RBUF_ENTRIES	4096
+#define RBUF_MAX_MEM	((size_t)1 << 32)	/* entries have 32 bits for it */
+#define CQ32_ENTRIES	16384
+#define MAX_REFILL	32768
+#define MAX_PIECES	(1U << 30)
+#define MAX_ALLOWANCE	(1U << 30)
+
+#define MEAN_OF		16U	/* pieces of a connection, about */
+#define FIRST_MEAN	64U	/* bytes */
+
+/*
+ * Buffers for each chunk that can be told of at a time, if they are small. With
+ * none left an rbuf ring keeps the rest; CQEs that are kept make poll() return,
+ * and so it should not happen.
+ */
+#define RBUF_PER_CHUNK	4
+#define CQE32_PER_CHUNK	16
+
+/*
+ * Opening
+ */
+
+static int check_kernel(int has, const char *name)
+{
+	struct utsname system;
+	int ret = zcrx_probe();
+
+	if (ret == -EPERM)
+		return zcrx_fail(ret, "back end %s needs CAP_NET_ADMIN, and io_uring to be allowed: run as root",
+				 name);
+	if (ret >= 0 && ret & has)
+		return 0;
+
+	uname(&system);
+	return zcrx_fail(-EOPNOTSUPP, "kernel %s has no zero-copy receive for back end %s, boot one that has",
+			 system.release, name);
+}
+
+/* Which interface? */
+static int find_nic(char ifname[IFNAMSIZ], const struct zcrx_queue_opts *opts)
+{
+	if (opts->ifname) {
+		snprintf(ifname, IFNAMSIZ, "%s", opts->ifname);
+		return 0;
+	}
+	if (opts->fd >= 0)
+		return zcrx_nic_find(ifname, opts->fd);
+
+	return zcrx_nic_any(ifname);
+}
+
+/*
+ * Connections that will be accepted are steered before they come, where the NIC
+ * can; else each is when it is added.
+ */
+static void steer_listener(struct zcrx_queue *q, int fd)
+{
+	socklen_t len = sizeof(int);
+	int listens;
+
+	if (fd >= 0 &&
+	    !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) &&
+	    listens)
+		zcrx_nic_steer(q->nic, fd);
+}
+
+static int open_nic(struct zcrx_queue *q, const struct zcrx_queue_opts *opts,
+		    struct zcrx_params *params)
+{
+	char ifname[IFNAMSIZ];
+	int ret;
+
+	ret = find_nic(ifname, opts);
+	if (ret)
+		return ret;
+	if (!strcmp(ifname, "lo")) {
+		params->flags = ZCRX_ABI_REG_NODEV;
+		/* It is the better way to copy. */
+		return opts->backend ? 0 :
+		       zcrx_fail(-EOPNOTSUPP, "lo is no NIC, what comes by it is copied anyway");
+	}
+	ret = zcrx_nic_open(&q->nic, ifname, opts->rxq);
+	if (ret)
+		return ret;
+	params->if_idx = zcrx_nic_ifindex(q->nic);
+	params->rxq = zcrx_nic_rxq(q->nic);
+
+	return 0;
+}
+
+/*
+ * After the ring: but mainline unbinds the queue of the NIC later than
+ * io_uring_queue_exit() returns. zcrx_nic_close() waits for it.
+ */
+static void close_nic(struct zcrx_queue *q)
+{
+	if (q->nic)
+		zcrx_nic_close(q->nic);
+	q->nic = NULL;
+}
+
+static int explain_register(const struct zcrx_queue *q, int err)
+{
+	const char *name = q->nic ? zcrx_nic_name(q->nic) : "lo";
+
+	switch (err) {
+	case -EPERM:
+		return zcrx_fail(err, "zero copy on %s needs CAP_NET_ADMIN: run as root",
+				 name);
+	case -ENOMEM:
+		return zcrx_fail(err, "%zu bytes of memory can't be pinned for %s: raise ulimit -l, or ask for less",
+				 q->area.size, name);
+	case -EEXIST:
+		if (!q->nic)
+			break;
+		return zcrx_fail(-EBUSY, "receive queue %u of %s is in use by another program: take another one",
+				 zcrx_nic_rxq(q->nic), name);
+	case -EOPNOTSUPP:
+		return zcrx_fail(err, "the driver of %s has no zero-copy receive, take a NIC of another kind",
+				 name);
+	}
+
+	return zcrx_fail(err, "can't register a queue of %s: %s", name,
+			 strerror(-err));
+}
+
+static int register_ifq(struct zcrx_queue *q, struct zcrx_params *params,
+			const struct zcrx_queue_opts *opts)
+{
+	struct zcrx_ifq *ifq = &q->zc.ifq;
+	size_t nr_pieces;
+	int ret;
+
+	ret = zcrx_register(&q->ring, params, &q->area, 1, ifq);
+	/* A mainline kernel that has no mode without a NIC */
+	if (ret == -EINVAL && params->flags & ZCRX_ABI_REG_NODEV)
+		return zcrx_fail(-EOPNOTSUPP, "this kernel has no zero-copy receive without a NIC, name one");
+	if (ret)
+		return explain_register(q, ret);
+
+	nr_pieces = q->area.size / params->chunk_size;
+	nr_pieces *= params->rbuf_entries ? RBUF_PER_CHUNK : CQE32_PER_CHUNK;
+	if (nr_pieces > MAX_PIECES)
+		nr_pieces = MAX_PIECES;
+	ret = zcrx_queue_setup_pieces(q, (unsigned int)nr_pieces,
+				      params->chunk_size, opts);
+	if (ret)
+		zcrx_unregister(ifq);
+
+	return ret;
+}
+
+static unsigned int refill_entries(const struct zcrx_queue *q)
+{
+	size_t nr_pages = q->area.size / (size_t)sysconf(_SC_PAGESIZE);
+
+	return nr_pages < MAX_REFILL ? (unsigned int)nr_pages : MAX_REFILL;
+}
+
+static int zc_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts,
+		   struct zcrx_params *params, unsigned int ring_flags,
+		   unsigned int cq_entries)
+{
+	int ret;
+
+	q->zc.pending = NO_PIECE;
+	ret = zcrx_queue_setup_ring(q, ring_flags, cq_entries);
+	if (ret)
+		return ret;
+	ret = open_nic(q, opts, params);
+	if (!ret)
+		ret = zcrx_queue_setup_memory(q, opts);
+	if (!ret) {
+		params->refill_entries = refill_entries(q);
+		ret = register_ifq(q, params, opts);
+	}
+	if (ret) {
+		io_uring_queue_exit(&q->ring);
+		close_nic(q);
+		zcrx_queue_free_memory(q);
+		return ret;
+	}
+	if (q->nic)
+		steer_listener(q, opts->fd);
+
+	return 0;
+}
+
+static int rbuf_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
+{
+	struct zcrx_params params = { .rbuf_entries = RBUF_ENTRIES };
+	int ret;
+
+	ret = check_kernel(ZCRX_HAS_RBUF, "rbuf");
+	if (!ret && opts->mem_size > RBUF_MAX_MEM)
+		ret = zcrx_fail(-EOPNOTSUPP, "back end rbuf has no room for %zu bytes of memory, 4 GiB at most",
+				opts->mem_size);
+	if (!ret)
+		ret = zc_open(q, opts, &params, 0, CQ_ENTRIES);
+	if (!ret)
+		zcrx_rbuf_prepare_wait(&q->zc.ifq);	/* for ever */
+
+	return ret;
+}
+
+static int cqe32_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
+{
+	struct zcrx_params params = { .rbuf_entries = 0 };
+	int ret;
+
+	ret = check_kernel(ZCRX_HAS_CQE32, "cqe32");
+	if (!ret)
+		ret = zc_open(q, opts, &params, IORING_SETUP_CQE32,
+			      CQ32_ENTRIES);
+
+	return ret;
+}
+
+static void zc_close(struct zcrx_queue *q)
+{
+	zcrx_unregister(&q->zc.ifq);
+	close_nic(q);
+	zcrx_queue_free_memory(q);
+}
+
+/*
+ * Requests
+ */
+
+static int zc_check_socket(int fd)
+{
+	socklen_t len = sizeof(int);
+	int protocol;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len))
+		return zcrx_fail(-errno, "can't tell the protocol of socket %d",
+				 fd);
+	if (protocol != IPPROTO_TCP)
+		return zcrx_fail(-EPROTONOSUPPORT, "socket %d is not TCP, use back end copy",
+				 fd);
+
+	return 0;
+}
+
+/* A moving average, which does not become 0: below MEAN_OF, nothing leaves. */
+static void count_len(struct zcrx_conn *conn, __u32 len)
+{
+	conn->recent_len += len - conn->recent_len / MEAN_OF;
+}
+
+/*
+ * The budget is in pieces, and a request is for bytes: as many as so many pieces
+ * have, if they are as long as those before were. At first they are thought to
+ * be short, for one request.
+ */
+static __u32 allowance(struct zcrx_conn *conn)
+{
+	const struct zcrx_queue *q = conn->queue;
+	__u32 mean;
+	__u64 bytes;
+
+	if (!conn->recent_len)
+		conn->recent_len = MEAN_OF * FIRST_MEAN;
+	mean = conn->recent_len / MEAN_OF;
+	bytes = (__u64)(q->max_held - conn->nr_held) * (mean ? mean : 1);
+
+	return bytes < MAX_ALLOWANCE ? (__u32)bytes : MAX_ALLOWANCE;
+}
+
+static void zc_prep(struct io_uring_sqe *sqe, struct zcrx_conn *conn)
+{
+	conn->allowance = allowance(conn);
+	conn->progress = conn->queue->progress;
+	zcrx_prep_recv_multishot(sqe, &conn->queue->zc.ifq, conn->fd,
+				 conn->allowance, conn->slot);
+}
+
+/* If memory has come back since the request began, there is no need to wait. */
+static enum zcrx_end why_ended(const struct zcrx_conn *conn, int res)
+{
+	switch (res) {
+	case 0:
+		return conn->allowance ? END_STREAM : END_GOES_ON;
+	case -ENOMEM:
+		return conn->progress == conn->queue->progress ? END_STARVED :
+								 END_GOES_ON;
+	case -ENOSPC:
+	case -ECANCELED:
+		return END_GOES_ON;
+	}
+
+	return END_STREAM;
+}
+
+static unsigned int end_request(struct zcrx_conn *conn, int res,
+				struct zcrx_buf *buf)
+{
+	return zcrx_conn_ended(conn, res, why_ended(conn, res), buf);
+}
+
+/* Tell of @len bytes at @off. */
+static unsigned int deliver(struct zcrx_queue *q, struct zcrx_conn *conn,
+			    __u64 off, __u32 len, struct zcrx_buf *buf)
+{
+	__u32 id = zcrx_piece_alloc(q);
+	unsigned int n;
+
+	q->pieces[id].off = off;
+	conn->allowance -= len;
+	count_len(conn, len);
+	n = zcrx_queue_deliver(q, conn, id, zcrx_data(&q->zc.ifq, off), len,
+			       buf);
+	if (conn->allowance)
+		zcrx_conn_limit(conn);
+
+	return n;
+}
+
+/*
+ * Received buffers, by CQE
+ */
+
+static unsigned int cqe32_complete(struct zcrx_queue *q,
+				   const struct io_uring_cqe *cqe,
+				   struct zcrx_buf *buf)
+{
+	struct zcrx_conn *conn = zcrx_queue_cqe_conn(q, cqe);
+
+	if (!conn)
+		return 0;
+	if (zcrx_cqe32_has_data(cqe))
+		return deliver(q, conn, zcrx_cqe32_off(cqe), (__u32)cqe->res,
+			       buf);
+
+	return end_request(conn, cqe->res, buf);
+}
+
+static unsigned int cqe32_read(struct zcrx_queue *q, struct zcrx_buf *bufs,
+			       unsigned int nr)
+{
+	unsigned int head, seen = 0, n = 0;
+	struct io_uring_cqe *cqe;
+
+	q->stuck = false;
+	io_uring_for_each_cqe(&q->ring, head, cqe) {
+		q->stuck = q->free_piece == NO_PIECE;
+		if (n == nr || q->stuck)
+			break;
+		n += cqe32_complete(q, cqe, &bufs[n]);
+		seen++;
+	}
+	io_uring_cq_advance(&q->ring, seen);
+
+	return n;
+}
+
+/*
+ * Received buffers, by the rbuf ring
+ */
+
+/* What a request has posted is in the ring before its last CQE. */
+static void read_ends(struct zcrx_queue *q)
+{
+	struct zcrx_ifq *ifq = &q->zc.ifq;
+	unsigned int head, seen = 0;
+	struct io_uring_cqe *cqe;
+	struct zcrx_conn *conn;
+
+	io_uring_for_each_cqe(&q->ring, head, cqe) {
+		seen++;
+		conn = zcrx_queue_cqe_conn(q, cqe);
+		if (!conn || cqe->flags & IORING_CQE_F_MORE)
+			continue;
+		conn->end_at = ifq->rbuf.consumer + zcrx_rbuf_peek(ifq);
+		conn->end_res = cqe->res;
+		zcrx_conn_push(&q->zc.ending, conn);
+	}
+	io_uring_cq_advance(&q->ring, seen);
+}
+
+static bool has_ended(const struct zcrx_conn *conn, __u32 consumer)
+{
+	return (__s32)(consumer - conn->end_at) >= 0;
+}
+
+static unsigned int rbuf_read(struct zcrx_queue *q, struct zcrx_buf *bufs,
+			      unsigned int nr)
+{
+	struct zcrx_conn_list *ending = &q->zc.ending;
+	struct zcrx_ifq *ifq = &q->zc.ifq;
+	const struct zcrx_rbuf_cqe *rbuf;
+	unsigned int seen = 0, n = 0;
+	struct zcrx_conn *conn;
+
+	read_ends(q);
+	while (n < nr) {
+		if (ending->first &&
+		    has_ended(ending->first, ifq->rbuf.consumer + seen)) {
+			conn = zcrx_conn_pop(ending);
+			n += end_request(conn, conn->end_res, &bufs[n]);
+			continue;
+		}
+		if (q->free_piece == NO_PIECE)
+			break;
+		rbuf = zcrx_rbuf_read(ifq, seen);
+		if (!rbuf)
+			break;
+		n += deliver(q, q->conns[rbuf->tag], zcrx_rbuf_off(rbuf),
+			     rbuf->len, &bufs[n]);
+		seen++;
+	}
+	if (seen) {
+		zcrx_rbuf_release(ifq, seen);
+		q->zc.gave_back = true;
+	}
+
+	return n;
+}
+
+/*
+ * Giving back
+ */
+
+static void zc_give_back(struct zcrx_queue *q, __u32 id)
+{
+	struct zcrx_piece *piece = &q->pieces[id];
+
+	if (!zcrx_refill_reserve(&q->zc.ifq, 1)) {
+		piece->next = q->zc.pending;
+		q->zc.pending = id;
+		return;
+	}
+	zcrx_refill_write(&q->zc.ifq, piece->off);
+	q->zc.gave_back = true;
+	q->progress++;
+	zcrx_piece_free(q, id);
+}
+
+/* What the refill ring had no room for before */
+static void retry_pending(struct zcrx_queue *q)
+{
+	__u32 id = q->zc.pending, next;
+
+	q->zc.pending = NO_PIECE;
+	for (; id != NO_PIECE; id = next) {
+		next = q->pieces[id].next;
+		zc_give_back(q, id);
+	}
+}
+
+static void zc_flush(struct zcrx_queue *q)
+{
+	zcrx_refill_submit(&q->zc.ifq);
+	if (q->zc.pending == NO_PIECE)
+		return;
+
+	/* Kernels that do not know this take entries when they need chunks. */
+	zcrx_resume(&q->zc.ifq);
+	retry_pending(q);
+	zcrx_refill_submit(&q->zc.ifq);
+}
+
+/* As many as memory was given back for */
+static unsigned int zc_nr_chances(struct zcrx_queue *q)
+{
+	__u64 nr = q->progress - q->zc.tried_at;
+
+	q->zc.tried_at = q->progress;
+
+	return nr < UINT32_MAX ? (unsigned int)nr : UINT32_MAX;
+}
+
+static bool cqe32_wants_retry(struct zcrx_queue *q)
+{
+	return q->nr_starved;
+}
+
+/* Of a request that could not go on when it was kicked, or was not kicked */
+static bool rbuf_wants_retry(struct zcrx_queue *q)
+{
+	return q->nr_starved || zcrx_needs_kick(&q->zc.ifq);
+}
+
+/* How much has come back is not known: all that are starved have a chance. */
+static void zc_retry(struct zcrx_queue *q)
+{
+	q->progress += q->nr_starved ? q->nr_starved : 1;
+	q->zc.gave_back = true;
+}
+
+static bool cqe32_prepare_wait(struct zcrx_queue *q)
+{
+	q->wants_release = q->stuck;
+	return false;
+}
+
+/*
+ * A request that pauses while the owner sleeps wakes it, and then waits for what
+ * the application holds, so that any release may help; or for what sockets hold,
+ * which is what the retry is for.
+ */
+static bool rbuf_prepare_wait(struct zcrx_queue *q)
+{
+	struct zcrx_ifq *ifq = &q->zc.ifq;
+
+	q->wants_release = q->nr_out;
+	/* MB: C, D. What fails is tried again: gave_back stays. */
+	if (!zcrx_needs_kick(ifq) || (q->zc.gave_back && !zcrx_resume(ifq)))
+		q->zc.gave_back = false;
+
+	return q->free_piece != NO_PIECE && zcrx_rbuf_peek(ifq);
+}
+
+const struct zcrx_backend zcrx_backend_rbuf = {
+	.name		= "rbuf",
+	.open		= rbuf_open,
+	.close		= zc_close,
+	.check_socket	= zc_check_socket,
+	.prep		= zc_prep,
+	.read		= rbuf_read,
+	.give_back	= zc_give_back,
+	.flush		= zc_flush,
+	.nr_chances	= zc_nr_chances,
+	.prepare_wait	= rbuf_prepare_wait,
+	.wants_retry	= rbuf_wants_retry,
+	.retry		= zc_retry,
+};
+
+const struct zcrx_backend zcrx_backend_cqe32 = {
+	.name		= "cqe32",
+	.open		= cqe32_open,
+	.close		= zc_close,
+	.check_socket	= zc_check_socket,
+	.prep		= zc_prep,
+	.read		= cqe32_read,
+	.give_back	= zc_give_back,
+	.flush		= zc_flush,
+	.nr_chances	= zc_nr_chances,
+	.prepare_wait	= cqe32_prepare_wait,
+	.wants_retry	= cqe32_wants_retry,
+	.retry		= zc_retry,
+};

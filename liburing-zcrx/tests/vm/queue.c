@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Queue objects on a real driver's NIC: opened by the interface's name, received
+ * by, and closed, with the NIC as it was. Runs as root in the VM, with zcrx_peer
+ * beside it; ../queue-in-vm.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <liburing-zcrx.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#define KTAP_TIME_LIMIT	300
+
+#include "../../../selftests/pattern.h"
+#include "../../src/nic.h"
+#include "../ktap.h"
+#include "guest.h"
+
+#define MAX_FLOWS	32
+#define BATCH		64
+#define WAIT_MS		20000
+#define LAST_QUEUE	3
+
+#define KIB		1024U
+#define MIB		(1024 * KIB)
+
+/**
+ * struct flow - a connection to zcrx_peer
+ * @fd: its socket
+ * @conn: the same
+ * @got: bytes received
+ * @ended: the connection has, well
+ */
+struct flow {
+	int			fd;
+	struct zcrx_conn	*conn;
+	unsigned int		got;
+	bool			ended;
+};
+
+static struct zcrx_queue *queue;
+static struct flow flows[MAX_FLOWS];
+static unsigned int nr_flows;
+
+static void init_opts(struct zcrx_queue_opts *opts, const char *backend)
+{
+	zcrx_queue_opts_init(opts);
+	opts->ifname = IFNAME;
+	opts->backend = backend;
+}
+
+static bool open_by_name(const char *backend)
+{
+	struct zcrx_queue_opts opts;
+
+	init_opts(&opts, backend);
+
+	return good(zcrx_queue_open(&queue, &opts));
+}
+
+/* Connections that are steered to the queue */
+static bool add_flows(unsigned int nr, const char *peer)
+{
+	memset(flows, 0, sizeof(flows));
+	for (nr_flows = 0; nr_flows < nr; nr_flows++) {
+		struct flow *flow = &flows[nr_flows];
+
+		flow->fd = connect_peer(peer);
+		if (flow->fd < 0 ||
+		    !good(zcrx_conn_add(queue, flow->fd, flow, &flow->conn)))
+			return false;
+	}
+
+	return true;
+}
+
+static bool request_all(unsigned int bytes)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_flows; i++)
+		if (!request(flows[i].fd, bytes))
+			return false;
+
+	return true;
+}
+
+/* The digest behind the bytes is not looked at. */
+static bool take(const struct zcrx_buf *buf, unsigned int bytes)
+{
+	struct flow *flow = buf->tag;
+	unsigned int len = buf->len;
+
+	if (!buf->data) {
+		flow->ended = !buf->res;
+		return flow->ended && flow->got == bytes + PATTERN_DIGEST_SIZE;
+	}
+	if (flow->got + len > bytes)
+		len = flow->got < bytes ? bytes - flow->got : 0;
+	if (!pattern_check(buf->data, len, SEED, flow->got))
+		return false;
+	flow->got += buf->len;
+
+	return true;
+}
+
+static bool all_have_ended(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_flows; i++)
+		if (!flows[i].ended)
+			return false;
+
+	return true;
+}
+
+static bool take_all(const struct zcrx_buf *bufs, int nr, unsigned int bytes)
+{
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		if (!take(&bufs[i], bytes)) {
+			printf("# wrong bytes, or an early end: %d\n",
+			       bufs[i].res);
+			return false;
+		}
+	}
+	zcrx_release(queue, bufs, nr);
+
+	return true;
+}
+
+static bool receive_all(unsigned int bytes)
+{
+	struct zcrx_buf bufs[BATCH];
+	int n;
+
+	while (!all_have_ended()) {
+		n = zcrx_receive(queue, bufs, BATCH, WAIT_MS);
+		if (n <= 0) {
+			printf("# nothing comes: %d\n", n);
+			return false;
+		}
+		if (!take_all(bufs, n, bytes))
+			return false;
+	}
+
+	return true;
+}
+
+static bool close_all(void)
+{
+	unsigned int i;
+
+	zcrx_queue_close(queue);
+	for (i = 0; i < nr_flows; i++)
+		close(flows[i].fd);
+	nr_flows = 0;
+
+	return as_found();
+}
+
+static unsigned long long zc_bytes_of(const char *fdinfo)
+{
+	unsigned long long bytes = 0;
+	char line[1024], *at;
+	FILE *f = fopen(fdinfo, "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		at = strstr(line, " zc_bytes=");
+		if (at)
+			bytes += strtoull(at + strlen(" zc_bytes="), NULL, 10);
+	}
+	if (f)
+		fclose(f);
+
+	return bytes;
+}
+
+/* In place, by all queues of this process; the kernel tells in fdinfo. */
+static unsigned long long zc_bytes(void)
+{
+	DIR *dir = opendir("/proc/self/fdinfo");
+	unsigned long long bytes = 0;
+	struct dirent *entry;
+	char path[320];
+
+	while (dir && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%s",
+			 entry->d_name);
+		bytes += zc_bytes_of(path);
+	}
+	if (dir)
+		closedir(dir);
+
+	return bytes;
+}
+
+/*
+ * Receiving
+ */
+
+/* Of @nr connections, all that can be is in place. */
+static void in_place(const char *backend, unsigned int nr, unsigned int bytes,
+		     const char *peer)
+{
+	unsigned long long packets, in_place;
+	unsigned int i;
+
+	EXPECT(open_by_name(backend));
+	EXPECT(has_queue(LAST_QUEUE));
+	EXPECT(add_flows(nr, peer));
+	EXPECT(entries_of(LAST_QUEUE) > 0);
+	packets = packets_of(LAST_QUEUE);
+	for (i = 0; i < nr; i++)
+		EXPECT(make_room(flows[i].fd, bytes));
+	EXPECT(request_all(bytes));
+	EXPECT(receive_all(bytes));
+	EXPECT(packets_of(LAST_QUEUE) > packets);
+	in_place = zc_bytes();
+	printf("# %llu bytes in place, of %llu\n", in_place,
+	       (unsigned long long)nr * bytes);
+	EXPECT(in_place >= (unsigned long long)nr * bytes / 100 * 95);
+	EXPECT(close_all());
+}
+
+static void rbuf_v4(void)
+{
+	in_place("rbuf", 1, 8 * MIB, "ZCRX_VM_PEER4");
+}
+
+static void rbuf_v6(void)
+{
+	in_place("rbuf", 1, 8 * MIB, "ZCRX_VM_PEER6");
+}
+
+static void rbuf_many(void)
+{
+	in_place("rbuf", MAX_FLOWS, 256 * KIB, "ZCRX_VM_PEER4");
+}
+
+static void cqe32_v4(void)
+{
+	in_place("cqe32", 1, 8 * MIB, "ZCRX_VM_PEER4");
+}
+
+static void cqe32_v6(void)
+{
+	in_place("cqe32", 1, 8 * MIB, "ZCRX_VM_PEER6");
+}
+
+static void cqe32_many(void)
+{
+	in_place("cqe32", MAX_FLOWS, 256 * KIB, "ZCRX_VM_PEER4");
+}
+
+/* By a connection, with nothing else said: the best back end, on its NIC */
+static void by_socket(void)
+{
+	struct zcrx_queue_opts opts;
+	int fd = connect_peer("ZCRX_VM_PEER4");
+
+	EXPECT(fd >= 0);
+	zcrx_queue_opts_init(&opts);
+	opts.fd = fd;
+	EXPECT(good(zcrx_queue_open(&queue, &opts)));
+	EXPECT(!strcmp(zcrx_queue_backend(queue), "rbuf"));
+	EXPECT(!*zcrx_queue_why(queue));
+	EXPECT(has_queue(LAST_QUEUE));
+	close(fd);
+	EXPECT(close_all());
+}
+
+/* Chunks run out, held by sockets of connections that take turns. */
+static void little_memory(const char *backend)
+{
+	const unsigned int bytes = 512 * KIB;
+	struct zcrx_queue_opts opts;
+
+	init_opts(&opts, backend);
+	opts.mem_size = 1 * MIB;
+	EXPECT(good(zcrx_queue_open(&queue, &opts)));
+	EXPECT(add_flows(8, "ZCRX_VM_PEER4"));
+	EXPECT(request_all(bytes));
+	EXPECT(receive_all(bytes));
+	EXPECT(close_all());
+}
+
+static void rbuf_little_memory(void)
+{
+	little_memory("rbuf");
+}
+
+static void cqe32_little_memory(void)
+{
+	little_memory("cqe32");
+}
+
+/* The owner sleeps in poll() only. */
+static void polled(const char *backend)
+{
+	const unsigned int bytes = 2 * MIB;
+	struct pollfd pfd = { .events = POLLIN };
+	struct zcrx_buf bufs[BATCH];
+	int n;
+
+	EXPECT(open_by_name(backend));
+	EXPECT(add_flows(2, "ZCRX_VM_PEER4"));
+	pfd.fd = zcrx_queue_poll_fd(queue);
+	EXPECT(request_all(bytes));
+	while (!all_have_ended()) {
+		EXPECT(poll(&pfd, 1, WAIT_MS) == 1);
+		while ((n = zcrx_receive(queue, bufs, BATCH, 0)) > 0)
+			EXPECT(take_all(bufs, n, bytes));
+		EXPECT(!n);
+	}
+	EXPECT(close_all());
+}
+
+static void rbuf_polled(void)
+{
+	polled("rbuf");
+}
+
+static void cqe32_polled(void)
+{
+	polled("cqe32");
+}
+
+/* Somebody else has steered it to his queue: what comes is copied. */
+static void not_steered(void)
+{
+	struct flow *flow = &flows[0];
+	struct zcrx_nic *other;
+
+	memset(flows, 0, sizeof(flows));
+	flow->fd = connect_peer("ZCRX_VM_PEER4");
+	nr_flows = 1;
+	EXPECT(flow->fd >= 0);
+	EXPECT(good(zcrx_nic_open(&other, IFNAME, 1)));
+	EXPECT(good(zcrx_nic_steer(other, flow->fd)));
+	EXPECT(open_by_name("rbuf"));
+	EXPECT(zcrx_conn_add(queue, flow->fd, flow, &flow->conn) == 1);
+	printf("# %s\n", zcrx_error());
+	EXPECT(strstr(zcrx_error(), IFNAME));
+	EXPECT(request_all(MIB));
+	EXPECT(receive_all(MIB));
+	zcrx_nic_close(other);
+	EXPECT(close_all());
+}
+
+/*
+ * Receive queues
+ */
+
+static void wrong_queue(void)
+{
+	static const char *const backends[] = { NULL, "rbuf", "cqe32" };
+	struct zcrx_queue_opts opts;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		init_opts(&opts, backends[i]);
+		opts.rxq = LAST_QUEUE + 1;
+		EXPECT(zcrx_queue_open(&queue, &opts) == -ERANGE);
+		EXPECT(!queue && strstr(zcrx_error(), "no receive queue 4"));
+		EXPECT(as_found());
+	}
+}
+
+/* It is the application's to say whether copying does. */
+static void queue_in_use(void)
+{
+	struct zcrx_queue_opts opts;
+	struct zcrx_queue *other;
+
+	init_opts(&opts, "cqe32");
+	opts.rxq = 1;
+	EXPECT(good(zcrx_queue_open(&other, &opts)));
+	EXPECT(zcrx_queue_open(&queue, &opts) == -EBUSY);
+	EXPECT(strstr(zcrx_error(), "take another one"));
+	opts.backend = NULL;
+	EXPECT(good(zcrx_queue_open(&queue, &opts)));
+	EXPECT(!strcmp(zcrx_queue_backend(queue), "copy"));
+	EXPECT(strstr(zcrx_queue_why(queue), "receive queue 1"));
+	zcrx_queue_close(queue);
+
+	/* Another one can be had beside it. */
+	opts.rxq = -1;
+	EXPECT(good(zcrx_queue_open(&queue, &opts)));
+	EXPECT(has_queue(1) && has_queue(LAST_QUEUE));
+	zcrx_queue_close(queue);
+	EXPECT(has_queue(1));
+	zcrx_queue_close(other);
+	EXPECT(as_found());
+}
+
+static void die_in_the_middle(void)
+{
+	struct zcrx_buf bufs[BATCH];
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!open_by_name("rbuf") || !add_flows(2, "ZCRX_VM_PEER4") ||
+	    !request_all(64 * MIB) ||
+	    zcrx_receive(queue, bufs, BATCH, WAIT_MS) <= 0)
+		_exit(1);
+	kill(getpid(), SIGKILL);
+}
+
+/* Killed while it receives: the next one has all the NIC, and puts it back. */
+static void killed(void)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		die_in_the_middle();
+	EXPECT(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+	EXPECT(split_is_on() && entries_of(LAST_QUEUE) > 0);
+	in_place("rbuf", 1, MIB, "ZCRX_VM_PEER4");
+}
+
+static const struct ktap_case cases[] = {
+	{ "rbuf, IPv4", rbuf_v4 },
+	{ "rbuf, IPv6", rbuf_v6 },
+	{ "rbuf, 32 connections", rbuf_many },
+	{ "rbuf, little memory", rbuf_little_memory },
+	{ "rbuf, by poll()", rbuf_polled },
+	{ "cqe32, IPv4", cqe32_v4 },
+	{ "cqe32, IPv6", cqe32_v6 },
+	{ "cqe32, 32 connections", cqe32_many },
+	{ "cqe32, little memory", cqe32_little_memory },
+	{ "cqe32, by poll()", cqe32_polled },
+	{ "opened by a socket", by_socket },
+	{ "a connection that can't be steered", not_steered },
+	{ "a receive queue that is not there", wrong_queue },
+	{ "a receive queue that is in use", queue_in_use },
+	{ "killed while it receives", killed },
+};
+
+int main(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (!note_nic()) {
+		printf("1..0 # SKIP ethtool says nothing about " IFNAME "\n");
+		return 77;
+	}
+
+	return ktap_run(cases, sizeof(cases) / sizeof(cases[0]));
+}
