@@ -153,6 +153,8 @@ struct zcrx_counters {
 
 int zcrx_probe(void);
 
+const char *zcrx_error(void);
+
 int zcrx_area_alloc(struct zcrx_area *area, size_t size, unsigned int flags);
 void zcrx_area_free(struct zcrx_area *area);
 

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Take a queue of a NIC, and give it back.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "nic_impl.h"
+
+/**
+ * zcrx_nic_ifindex() - which interface?
+ * @nic: the queue
+ *
+ * Return: its index.
+ */
+unsigned int zcrx_nic_ifindex(const struct zcrx_nic *nic)
+{
+	return nic->ifindex;
+}
+
+/**
+ * zcrx_nic_rxq() - which queue?
+ * @nic: the queue
+ *
+ * Return: its number, counted from 0.
+ */
+unsigned int zcrx_nic_rxq(const struct zcrx_nic *nic)
+{
+	return nic->rec->queue;
+}
+
+/**
+ * zcrx_nic_name() - which interface?
+ * @nic: the queue
+ *
+ * Return: its name when the queue was set up; valid as long as @nic is.
+ */
+const char *zcrx_nic_name(const struct zcrx_nic *nic)
+{
+	return nic->name;
+}
+
+/**
+ * zcrx_nic_begin() - lock the NIC, and see who else has queues of it
+ * @nic: the queue
+ * @owners: filled in; zcrx_owners_end() unlocks
+ *
+ * Return: 0 or a negative errno, with a sentence.
+ */
+int zcrx_nic_begin(const struct zcrx_nic *nic, struct zcrx_owners *owners)
+{
+	memset(owners, 0, sizeof(*owners));
+	owners->ifindex = nic->ifindex;
+	owners->name = nic->name;
+	owners->dir = nic->dir;
+	owners->own = nic->rec;
+
+	return zcrx_owners_begin(owners);
+}
+
+static bool is_free(const struct zcrx_owners *owners,
+		    const struct zcrx_queues *queues, unsigned int queue)
+{
+	return queues->provider[queue] == ZCRX_PROVIDER_NONE &&
+	       !zcrx_owners_find(owners, queue);
+}
+
+static int check_queue(const struct zcrx_owners *owners,
+		       const struct zcrx_queues *queues, unsigned int queue)
+{
+	const struct zcrx_record *rec = zcrx_owners_find(owners, queue);
+
+	if (queue >= queues->nr)
+		return zcrx_fail(-ERANGE, "%s has no receive queue %u: it has %u, counted from 0",
+				 owners->name, queue, queues->nr);
+	if (rec && rec->why)
+		return zcrx_fail(rec->err, "%s", rec->why);
+	if (rec)
+		return zcrx_fail(-EBUSY, "receive queue %u of %s is process %d's: take another one",
+				 queue, owners->name, (int)rec->pid);
+	if (!is_free(owners, queues, queue))
+		return zcrx_fail(-EBUSY, "receive queue %u of %s is in use by another program's memory: take another one",
+				 queue, owners->name);
+
+	return queue;
+}
+
+/* The last one that is free, and one must be left for everybody else. */
+static int pick_queue(const struct zcrx_owners *owners,
+		      const struct zcrx_queues *queues)
+{
+	unsigned int nr_free = 0, i;
+	int queue = -1;
+
+	if (queues->nr == 1)
+		return zcrx_fail(-ENOSPC, "%s has one receive queue, and zero copy takes one away from everybody else: ethtool -L %s combined 2",
+				 owners->name, owners->name);
+	for (i = 0; i < queues->nr; i++) {
+		if (is_free(owners, queues, i)) {
+			queue = i;
+			nr_free++;
+		}
+	}
+	if (nr_free < 2)
+		return zcrx_fail(-ENOSPC, "all but one of the %u receive queues of %s are taken: ethtool -L %s combined N makes more, if it has them",
+				 queues->nr, owners->name, owners->name);
+
+	return queue;
+}
+
+static int choose_queue(struct zcrx_nic *nic, const struct zcrx_owners *owners,
+			int rxq)
+{
+	struct zcrx_queues queues;
+	int ret = zcrx_owners_queues(nic->ifindex, &queues);
+
+	if (ret)
+		return zcrx_fail(ret, "receive queues of %s are not known: %s",
+				 nic->name, zcrx_hw_said(ret));
+	nic->single = queues.nr == 1;
+
+	return rxq < 0 ? pick_queue(owners, &queues) :
+			 check_queue(owners, &queues, rxq);
+}
+
+static int check_link(struct zcrx_nic *nic)
+{
+	struct zcrx_link link;
+	int ret = zcrx_hw_link(nic->ifindex, &link);
+
+	if (ret)
+		return zcrx_fail(ret, "interface %s does not say what it is: %s",
+				 nic->name, zcrx_hw_said(ret));
+	if (!(link.flags & IFF_UP))
+		return zcrx_fail(-ENETDOWN, "%s is down: ip link set %s up",
+				 nic->name, nic->name);
+	memcpy(nic->device, link.device, sizeof(nic->device));
+
+	return 0;
+}
+
+/* How was it before anybody came? */
+static int note_originals(struct zcrx_record *rec,
+			  const struct zcrx_owners *owners,
+			  const struct zcrx_rings *rings)
+{
+	const struct zcrx_record *other = zcrx_owners_any(owners);
+	struct zcrx_rss *rss;
+	int ret;
+
+	if (other) {
+		rec->split = other->split;
+		rec->threshold = other->threshold;
+		return zcrx_record_set_table(rec, other->table, other->size);
+	}
+	rec->split = rings->split == ZCRX_SPLIT_NOT_KNOWN ? ZCRX_SPLIT_AUTO :
+							    rings->split;
+	rec->threshold = rings->threshold;
+	ret = zcrx_hw_rss(owners->ifindex, &rss);
+	if (ret == -EOPNOTSUPP)
+		return zcrx_record_set_table(rec, NULL, 0);
+	if (ret)
+		return ret;
+	ret = zcrx_record_set_table(rec, rss->table, rss->size);
+	free(rss);
+
+	return ret;
+}
+
+static int refused_split(const struct zcrx_nic *nic, int err)
+{
+	if (err == -EPERM)
+		return zcrx_fail(err, "header split of %s can't be switched on: run as root, or with CAP_NET_ADMIN",
+				 nic->name);
+	if (err == -EOPNOTSUPP)
+		return zcrx_fail(err, "%s can't split headers, which zero copy needs: %s",
+				 nic->name, zcrx_hw_said(err));
+
+	return zcrx_fail(err, "%s refuses to split headers, which zero copy needs: %s",
+			 nic->name, zcrx_hw_said(err));
+}
+
+/* A NIC that can't split need not be told what else it lacks. */
+static int check_split(const struct zcrx_nic *nic, struct zcrx_rings *rings)
+{
+	int ret = zcrx_hw_rings(nic->ifindex, rings);
+
+	if (!ret && rings->split != ZCRX_SPLIT_ON)
+		ret = zcrx_hw_try_split(nic->ifindex);
+
+	return ret ? refused_split(nic, ret) : 0;
+}
+
+static int split_headers(const struct zcrx_nic *nic,
+			 const struct zcrx_rings *rings)
+{
+	int threshold = rings->threshold < 0 ? -1 : 0, ret;
+
+	if (rings->split == ZCRX_SPLIT_ON && rings->threshold <= 0)
+		return 0;
+	ret = zcrx_hw_set_split(nic->ifindex, ZCRX_SPLIT_ON, threshold);
+
+	return ret ? refused_split(nic, ret) : 0;
+}
+
+/* From the record on, there is something to put back. */
+static int change_settings(struct zcrx_nic *nic, struct zcrx_owners *owners,
+			   const struct zcrx_rings *rings)
+{
+	int ret = split_headers(nic, rings);
+
+	return ret ? ret : zcrx_owners_apply_rss(owners, NULL);
+}
+
+static int record(struct zcrx_nic *nic, struct zcrx_owners *owners, int queue,
+		  const struct zcrx_rings *rings)
+{
+	int ret;
+
+	nic->rec = zcrx_record_new(nic->name, queue);
+	ret = nic->rec ? note_originals(nic->rec, owners, rings) : -ENOMEM;
+	if (ret)
+		return zcrx_fail(ret, "the settings of %s can't be read: %s",
+				 nic->name, strerror(-ret));
+	memcpy(nic->rec->device, nic->device, sizeof(nic->device));
+
+	return zcrx_record_save(nic->dir, nic->rec);
+}
+
+static void give_up(const struct zcrx_nic *nic,
+		    const struct zcrx_owners *owners)
+{
+	struct zcrx_sentence why;
+
+	zcrx_sentence_keep(&why);
+	zcrx_owners_put_back(owners, nic->rec);
+	zcrx_sentence_restore(&why);
+}
+
+static int take_queue(struct zcrx_nic *nic, struct zcrx_owners *owners, int rxq)
+{
+	struct zcrx_rings rings;
+	int queue, ret;
+
+	zcrx_owners_reap(owners);
+	ret = check_split(nic, &rings);
+	if (ret)
+		return ret;
+	queue = choose_queue(nic, owners, rxq);
+	if (queue < 0)
+		return queue;
+	ret = record(nic, owners, queue, &rings);
+	if (ret)
+		return ret;
+	owners->own = nic->rec;
+	ret = change_settings(nic, owners, &rings);
+	if (ret)
+		give_up(nic, owners);
+
+	return ret;
+}
+
+static void destroy(struct zcrx_nic *nic)
+{
+	zcrx_record_free(nic->rec);
+	if (nic->dir >= 0)
+		close(nic->dir);
+	free(nic->steered);
+	free(nic);
+}
+
+static int set_up(struct zcrx_nic *nic, int rxq)
+{
+	struct zcrx_owners owners;
+	int ret = check_link(nic);
+
+	if (ret)
+		return ret;
+	nic->dir = zcrx_record_dir(nic->ifindex, true);
+	if (nic->dir < 0)
+		return nic->dir;
+	ret = zcrx_nic_begin(nic, &owners);
+	if (ret)
+		return ret;
+	ret = take_queue(nic, &owners, rxq);
+	zcrx_owners_end(&owners);
+	if (!ret)
+		nic->target.queue = nic->rec->queue;
+
+	return ret;
+}
+
+/* -ENODEV, with a sentence */
+static int find_interface(const char *ifname)
+{
+	unsigned int ifindex = if_nametoindex(ifname);
+
+	if (!ifindex)
+		return zcrx_fail(-ENODEV, "there is no network interface %s: ip link shows those that there are",
+				 ifname);
+
+	return ifindex;
+}
+
+/**
+ * zcrx_nic_open() - set up a receive queue for zero copy
+ * @nicp: set
+ * @ifname: name of the interface
+ * @rxq: the queue, or -1: whichever is best
+ *
+ * From then on the queue is ours: it is recorded, header split is on, and RSS
+ * sends nothing to it. What processes that have died left is put back before.
+ *
+ * Return: 0 or a negative errno, with a sentence and all as it was; -ENODEV: no
+ * such interface; -ENETDOWN: it is down; -ERANGE: it has no such queue; -EBUSY:
+ * that is taken; -ENOSPC: it has none to spare; -EOPNOTSUPP: it can't split
+ * headers; -EACCES, -EPERM: no privilege; -EBADMSG: a record is garbled.
+ */
+int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq)
+{
+	int ifindex = find_interface(ifname), ret;
+	struct zcrx_nic *nic;
+
+	if (ifindex < 0)
+		return ifindex;
+	nic = calloc(1, sizeof(*nic));
+	if (!nic)
+		return zcrx_fail(-ENOMEM, "no memory to set up %s", ifname);
+	nic->ifindex = ifindex;
+	nic->dir = -1;
+	strncpy(nic->name, ifname, sizeof(nic->name) - 1);
+	ret = set_up(nic, rxq);
+	if (ret) {
+		destroy(nic);
+		return ret;
+	}
+	*nicp = nic;
+
+	return 0;
+}
+
+/**
+ * zcrx_nic_close() - put everything back
+ * @nic: no more to be used; NULL is fine. The ring that the queue was
+ *	 registered with has been closed
+ *
+ * What can't be put back now, since the queue is still in use, say, is by the
+ * next zcrx_nic_open() or zcrx_nic_reset(): the record stays, without a lock.
+ */
+void zcrx_nic_close(struct zcrx_nic *nic)
+{
+	struct zcrx_owners owners;
+
+	if (!nic)
+		return;
+	zcrx_owners_wait_unbound(nic->ifindex, nic->rec->queue);
+	if (!zcrx_nic_begin(nic, &owners)) {
+		if (!zcrx_owners_is_bound(nic->ifindex, nic->rec->queue))
+			zcrx_owners_put_back(&owners, nic->rec);
+		zcrx_owners_end(&owners);
+	}
+	destroy(nic);
+}
+
+static int reset(struct zcrx_owners *owners)
+{
+	int ret = zcrx_owners_begin(owners);
+
+	if (ret)
+		return ret;
+	ret = zcrx_owners_reap(owners);
+	zcrx_owners_end(owners);
+
+	return ret;
+}
+
+/**
+ * zcrx_nic_reset() - put back what processes that have died left
+ * @ifname: name of the interface
+ *
+ * What living ones have set stays.
+ *
+ * Return: 0, also if there was nothing to do, or a negative errno, with a
+ * sentence; -EBUSY: the queue of a dead process is still in use; -EBADMSG: a
+ * record is garbled.
+ */
+int zcrx_nic_reset(const char *ifname)
+{
+	struct zcrx_owners owners = { .name = ifname };
+	int ifindex = find_interface(ifname), ret;
+
+	if (ifindex < 0)
+		return ifindex;
+	owners.ifindex = ifindex;
+	owners.dir = zcrx_record_dir(ifindex, false);
+	if (owners.dir < 0)
+		return owners.dir == -ENOENT ? 0 : owners.dir;
+	ret = reset(&owners);
+	close(owners.dir);
+
+	return ret;
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Which interface do a socket's packets come through, or which one could?
+ */
+#include <errno.h>
+#include <ifaddrs.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "nic_hw.h"
+
+/* VLANs in VLANs end here. */
+#define MAX_DEPTH	8
+
+static bool same_address(const struct sockaddr *a,
+			 const struct sockaddr_storage *b)
+{
+	struct sockaddr_in6 v6a, v6b;
+	struct sockaddr_in v4a, v4b;
+
+	if (!a || a->sa_family != b->ss_family)
+		return false;
+	if (a->sa_family == AF_INET) {
+		memcpy(&v4a, a, sizeof(v4a));
+		memcpy(&v4b, b, sizeof(v4b));
+		return v4a.sin_addr.s_addr == v4b.sin_addr.s_addr;
+	}
+	memcpy(&v6a, a, sizeof(v6a));
+	memcpy(&v6b, b, sizeof(v6b));
+
+	return IN6_ARE_ADDR_EQUAL(&v6a.sin6_addr, &v6b.sin6_addr) &&
+	       (!v6b.sin6_scope_id || v6a.sin6_scope_id == v6b.sin6_scope_id);
+}
+
+/* An address may have a label: the interface's name, a colon, and more. */
+static unsigned int find_by_address(const struct sockaddr_storage *addr)
+{
+	struct ifaddrs *list, *ifa;
+	unsigned int ifindex = 0;
+
+	if (getifaddrs(&list))
+		return 0;
+	for (ifa = list; ifa && !ifindex; ifa = ifa->ifa_next) {
+		if (!same_address(ifa->ifa_addr, addr))
+			continue;
+		ifa->ifa_name[strcspn(ifa->ifa_name, ":")] = '\0';
+		ifindex = if_nametoindex(ifa->ifa_name);
+	}
+	freeifaddrs(list);
+
+	return ifindex;
+}
+
+static bool is_any(const struct sockaddr_storage *addr)
+{
+	struct sockaddr_in6 v6;
+	struct sockaddr_in v4;
+
+	if (addr->ss_family == AF_INET) {
+		memcpy(&v4, addr, sizeof(v4));
+		return v4.sin_addr.s_addr == htonl(INADDR_ANY);
+	}
+	memcpy(&v6, addr, sizeof(v6));
+
+	return IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr);
+}
+
+static int set_name(char ifname[IFNAMSIZ], unsigned int ifindex)
+{
+	struct zcrx_link link = { .lower = 0 };
+	unsigned int depth;
+
+	for (depth = 0; depth < MAX_DEPTH; depth++) {
+		if (zcrx_hw_link(ifindex, &link) || !link.lower)
+			break;
+		ifindex = link.lower;
+	}
+	if (!if_indextoname(ifindex, ifname))
+		return zcrx_fail(-ENODEV, "network interface %u is gone", ifindex);
+
+	return 0;
+}
+
+/*
+ * Any
+ */
+
+static bool has_spare_queue(const struct zcrx_nic_info *info)
+{
+	unsigned int nr = 0, i;
+
+	for (i = 0; i < info->nr_queues; i++)
+		nr += !info->queues[i].provider &&
+		      (!info->queues[i].pid || info->queues[i].stale);
+
+	return nr >= 2;
+}
+
+static bool can_zero_copy(const char *ifname)
+{
+	struct zcrx_nic_info info;
+	bool can;
+
+	if (zcrx_nic_describe(ifname, &info))
+		return false;
+	can = info.up && !info.loopback && has_spare_queue(&info) &&
+	      (info.split == ZCRX_SPLIT_ON ||
+	       info.can_switch_split == ZCRX_YES);
+	zcrx_nic_info_free(&info);
+
+	return can;
+}
+
+/* Returns how many there are; the first one's index is set. */
+static unsigned int count_able(unsigned int *ifindex)
+{
+	struct if_nameindex *list = if_nameindex(), *this;
+	unsigned int nr = 0;
+
+	for (this = list; this && this->if_index; this++)
+		if (can_zero_copy(this->if_name) && !nr++)
+			*ifindex = this->if_index;
+	if_freenameindex(list);
+
+	return nr;
+}
+
+/**
+ * zcrx_nic_any() - an interface that can do zero copy
+ * @ifname: set to its name
+ *
+ * Return: 0; -ENODEV, with a sentence: there is none.
+ */
+int zcrx_nic_any(char ifname[IFNAMSIZ])
+{
+	unsigned int ifindex;
+
+	if (!count_able(&ifindex))
+		return zcrx_fail(-ENODEV, "no network interface can do zero copy: that takes one that is up, has a receive queue to spare, and lets header split be switched on (by root)");
+
+	return set_name(ifname, ifindex);
+}
+
+/*
+ * Of a socket
+ */
+
+static int find_of_listener(char ifname[IFNAMSIZ],
+			    const struct sockaddr_storage *local)
+{
+	unsigned int ifindex = 0, nr;
+
+	if (!is_any(local)) {
+		ifindex = find_by_address(local);
+		return ifindex ? set_name(ifname, ifindex) :
+			zcrx_fail(-EADDRNOTAVAIL, "no network interface has the address that the socket is bound to");
+	}
+	nr = count_able(&ifindex);
+	if (nr != 1)
+		return zcrx_fail(-EADDRNOTAVAIL, "the socket is bound to no address, and %s: name one, or bind the socket to its address",
+				 nr ? "several network interfaces can do zero copy" :
+				      "no network interface can do zero copy");
+
+	return set_name(ifname, ifindex);
+}
+
+static int find_of_connection(char ifname[IFNAMSIZ], int fd,
+			      const struct sockaddr_storage *local)
+{
+	struct sockaddr_storage remote;
+	int ret = zcrx_socket_name(fd, true, &remote);
+
+	if (ret)
+		return ret;
+	ret = zcrx_hw_route(&remote, local);
+	if (ret < 0)
+		return zcrx_fail(ret, "there is no route to the peer of socket %d: %s",
+				 fd, zcrx_hw_said(ret));
+
+	return set_name(ifname, ret);
+}
+
+/* The interface that a socket is bound to, or the link-local peer's, or 0 */
+static unsigned int fixed_interface(int fd,
+				    const struct sockaddr_storage *local)
+{
+	struct sockaddr_in6 v6;
+	socklen_t len = sizeof(int);
+	int ifindex = 0;
+
+	if (!getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &ifindex, &len) &&
+	    ifindex)
+		return ifindex;
+	memcpy(&v6, local, sizeof(v6));
+
+	return local->ss_family == AF_INET6 ? v6.sin6_scope_id : 0;
+}
+
+/**
+ * zcrx_nic_find() - the interface that a socket's packets come through
+ * @ifname: set to its name; of a VLAN, that of the interface below
+ * @fd: a connected or a listening TCP socket
+ *
+ * Of a connection: by the route to the peer. Of a listener: by the address that
+ * it is bound to, or else the only interface that can do zero copy.
+ *
+ * Return: 0 or a negative errno, with a sentence; -EADDRNOTAVAIL: a listener's
+ * can't be told.
+ */
+int zcrx_nic_find(char ifname[IFNAMSIZ], int fd)
+{
+	struct sockaddr_storage local;
+	int listens = zcrx_socket_listens(fd), ifindex, ret;
+
+	if (listens < 0)
+		return listens;
+	ret = zcrx_socket_name(fd, false, &local);
+	if (ret)
+		return ret;
+	ifindex = fixed_interface(fd, &local);
+	if (ifindex)
+		return set_name(ifname, ifindex);
+
+	return listens ? find_of_listener(ifname, &local) :
+			 find_of_connection(ifname, fd, &local);
+}

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Have a socket's packets come to the queue: by a filter, by a filter and an
+ * RSS context, or else by way of the RSS table.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "nic_impl.h"
+#include "nic_rss.h"
+
+static struct zcrx_steered *find_steered(const struct zcrx_nic *nic, int fd)
+{
+	unsigned int i;
+
+	for (i = 0; i < nic->nr_steered; i++)
+		if (nic->steered[i].fd == fd)
+			return &nic->steered[i];
+
+	return NULL;
+}
+
+/* They may be there, but switched off. */
+static bool filters_are_off(const struct zcrx_nic *nic)
+{
+	bool available, on;
+
+	return !zcrx_hw_ntuple(nic->ifindex, &available, &on) && available &&
+	       !on;
+}
+
+/*
+ * Filters
+ */
+
+static int refuse_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow,
+		       int err)
+{
+	zcrx_record_del_rule(nic->rec, flow);
+	zcrx_record_save(nic->dir, nic->rec);
+	if (err != -ENOSPC && err != -EBUSY && err != -EEXIST)
+		nic->no_rules = true;
+
+	return zcrx_fail(err, "%s refuses a filter for packets to TCP port %u: %s",
+			 nic->name, ntohs(flow->dport), strerror(-err));
+}
+
+static int add_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow)
+{
+	unsigned int location;
+	int ret;
+
+	/* One that is there already is another socket's, or somebody else's. */
+	if (zcrx_record_has_rule(nic->rec, flow) ||
+	    !zcrx_hw_find_rule(nic->ifindex, flow, &nic->target, &location))
+		return 0;
+	if (zcrx_record_add_rule(nic->rec, flow))
+		return zcrx_fail(-ENOMEM, "no memory to steer a connection");
+	ret = zcrx_record_save(nic->dir, nic->rec);
+	if (ret) {
+		zcrx_record_del_rule(nic->rec, flow);
+		return ret;
+	}
+	ret = zcrx_hw_add_rule(nic->ifindex, flow, &nic->target);
+
+	return ret ? refuse_rule(nic, flow, ret) : 0;
+}
+
+static bool is_used(const struct zcrx_nic *nic, const struct zcrx_flow *flow)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < nic->nr_steered; i++)
+		for (k = 0; k < nic->steered[i].nr_flows; k++)
+			if (zcrx_flow_equal(&nic->steered[i].flows[k], flow))
+				return true;
+
+	return false;
+}
+
+/* One that was made before there was a context goes to the queue. */
+static int del_rule(const struct zcrx_owners *owners,
+		    const struct zcrx_target *target,
+		    const struct zcrx_flow *flow)
+{
+	const struct zcrx_target queue = { .queue = owners->own->queue };
+	int ret = zcrx_owners_delete_rule(owners, flow, target);
+
+	if (!ret && target->context)
+		ret = zcrx_owners_delete_rule(owners, flow, &queue);
+	if (ret < 0)
+		return ret;
+	zcrx_record_del_rule(owners->own, flow);
+
+	return zcrx_record_save(owners->dir, owners->own);
+}
+
+static int del_rules(const struct zcrx_nic *nic,
+		     const struct zcrx_owners *owners,
+		     const struct zcrx_flow *flows, unsigned int nr)
+{
+	int ret = 0, err;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		if (!zcrx_record_has_rule(nic->rec, &flows[i]) ||
+		    is_used(nic, &flows[i]))
+			continue;
+		err = del_rule(owners, &nic->target, &flows[i]);
+		ret = err ? err : ret;
+	}
+
+	return ret;
+}
+
+static int add_rules(struct zcrx_nic *nic, const struct zcrx_owners *owners,
+		     const struct zcrx_steered *steered)
+{
+	struct zcrx_sentence why;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < steered->nr_flows; i++) {
+		ret = add_rule(nic, &steered->flows[i]);
+		if (ret) {
+			zcrx_sentence_keep(&why);
+			del_rules(nic, owners, steered->flows, i);
+			zcrx_sentence_restore(&why);
+			return ret;
+		}
+	}
+
+	return 0;
+}
+
+/* An RSS context that is all our queue, for a NIC whose filters can't name a
+ * queue. One that is there already is the administrator's.
+ */
+static int make_context(struct zcrx_nic *nic)
+{
+	int context = zcrx_hw_find_context(nic->ifindex, nic->rec->queue), ret;
+
+	if (context < 0) {
+		nic->rec->context = true;
+		ret = zcrx_record_save(nic->dir, nic->rec);
+		if (ret)
+			return ret;
+		context = zcrx_hw_add_context(nic->ifindex, nic->rec->queue);
+	}
+	if (context <= 0) {
+		nic->rec->context = false;
+		return zcrx_record_save(nic->dir, nic->rec) ?: -EOPNOTSUPP;
+	}
+	nic->target.context = context;
+	nic->no_rules = false;
+
+	return 0;
+}
+
+static int steer_by_rule(struct zcrx_nic *nic, const struct zcrx_owners *owners,
+			 const struct zcrx_steered *steered)
+{
+	int ret;
+
+	if (nic->no_rules)
+		return -EOPNOTSUPP;
+	ret = add_rules(nic, owners, steered);
+	if (!ret || !nic->no_rules || nic->target.context)
+		return ret;
+
+	ret = make_context(nic);
+
+	return ret ? ret : add_rules(nic, owners, steered);
+}
+
+/*
+ * RSS table
+ */
+
+static int refuse_connection(const struct zcrx_nic *nic)
+{
+	if (filters_are_off(nic))
+		return zcrx_fail(-EOPNOTSUPP, "connections can't be steered on %s, whose filters are off: ethtool -K %s ntuple on",
+				 nic->name, nic->name);
+
+	return zcrx_fail(-EOPNOTSUPP, "connections can't be steered on %s: it takes no filter for one (ethtool -N), and how it spreads them (ethtool -x) is not known",
+			 nic->name);
+}
+
+static int refuse_port(const struct zcrx_nic *nic)
+{
+	if (filters_are_off(nic))
+		return zcrx_fail(-EOPNOTSUPP, "a port can't be steered on %s, whose filters are off: ethtool -K %s ntuple on, or steer each connection once it has been accepted",
+				 nic->name, nic->name);
+
+	return zcrx_fail(-EOPNOTSUPP, "%s takes no filter for a port (ethtool -N): steer each connection once it has been accepted",
+			 nic->name);
+}
+
+static int hash_flow(const struct zcrx_nic *nic, const struct zcrx_flow *flow,
+		     unsigned int *entry)
+{
+	int ports = zcrx_hw_hashes_ports(nic->ifindex, flow->family);
+	struct zcrx_rss *rss = NULL;
+	int ret = zcrx_hw_rss(nic->ifindex, &rss);
+
+	if (ret || ports < 0 || !rss->toeplitz ||
+	    rss->key_size < ZCRX_KEY_MIN || rss->size != nic->rec->size)
+		ret = refuse_connection(nic);
+	else
+		*entry = zcrx_toeplitz(rss->key, flow, ports) % rss->size;
+	free(rss);
+
+	return ret;
+}
+
+static int check_entry(const struct zcrx_owners *owners, unsigned int entry)
+{
+	const struct zcrx_record *rec;
+	unsigned int i;
+
+	for (i = 0; i < owners->others.nr; i++) {
+		rec = owners->others.list[i];
+		if (rec->alive && entry < rec->size && rec->moved[entry])
+			return zcrx_fail(-EBUSY, "a connection can't be told from one of process %d's by the RSS table of %s: its bytes will be copied",
+					 (int)rec->pid, owners->name);
+	}
+
+	return 0;
+}
+
+/* The NIC has not done it: it is not to be recorded either. */
+static void turn_back(const struct zcrx_owners *owners, unsigned int entry)
+{
+	struct zcrx_record *rec = owners->own;
+	struct zcrx_sentence why;
+
+	zcrx_sentence_keep(&why);
+	rec->moved[entry] = !rec->moved[entry];
+	zcrx_record_save(owners->dir, rec);
+	zcrx_sentence_restore(&why);
+}
+
+static int set_entry(const struct zcrx_owners *owners, unsigned int entry,
+		     bool moved)
+{
+	struct zcrx_record *rec = owners->own;
+	int ret;
+
+	rec->moved[entry] = moved;
+	ret = zcrx_record_save(owners->dir, rec);
+	if (!ret)
+		ret = zcrx_owners_apply_rss(owners, NULL);
+	if (ret)
+		turn_back(owners, entry);
+
+	return ret;
+}
+
+static int steer_by_entry(const struct zcrx_nic *nic,
+			  const struct zcrx_owners *owners,
+			  struct zcrx_steered *steered)
+{
+	int ret;
+
+	if (!zcrx_flow_is_connection(steered->flows))
+		return refuse_port(nic);
+	ret = hash_flow(nic, steered->flows, &steered->entry);
+	if (!ret)
+		ret = check_entry(owners, steered->entry);
+	if (!ret && !nic->rec->moved[steered->entry])
+		ret = set_entry(owners, steered->entry, true);
+
+	return ret;
+}
+
+static int unsteer_entry(const struct zcrx_nic *nic,
+			 const struct zcrx_owners *owners, unsigned int entry)
+{
+	unsigned int i;
+
+	for (i = 0; i < nic->nr_steered; i++)
+		if (nic->steered[i].how == ZCRX_BY_ENTRY &&
+		    nic->steered[i].entry == entry)
+			return 0;
+
+	return set_entry(owners, entry, false);
+}
+
+/*
+ * Sockets
+ */
+
+static int steer_flows(struct zcrx_nic *nic, struct zcrx_steered *steered)
+{
+	struct zcrx_owners owners;
+	int ret = zcrx_nic_begin(nic, &owners);
+
+	if (ret)
+		return ret;
+	steered->how = ZCRX_BY_RULE;
+	ret = steer_by_rule(nic, &owners, steered);
+	if (ret && (nic->no_rules || zcrx_flow_is_connection(steered->flows))) {
+		steered->how = ZCRX_BY_ENTRY;
+		ret = steer_by_entry(nic, &owners, steered);
+	}
+	zcrx_owners_end(&owners);
+
+	return ret;
+}
+
+/**
+ * zcrx_nic_steer() - have a socket's packets come to the queue
+ * @nic: the queue
+ * @fd: a connected TCP socket, or a listening one, for all connections to its
+ *	port
+ *
+ * Until zcrx_nic_unsteer(), also if the socket is closed. A socket that is told
+ * again counts once. Where the RSS table is used, a connection's packets come
+ * along with those of others that have the same entry.
+ *
+ * Return: 0 or a negative errno, with a sentence; bytes will be copied then.
+ * -EOPNOTSUPP: the NIC has no means to that; -EBUSY: another process has it.
+ */
+int zcrx_nic_steer(struct zcrx_nic *nic, int fd)
+{
+	struct zcrx_steered steered = { .fd = fd }, *list;
+	int ret = zcrx_flows_of_socket(fd, steered.flows);
+
+	if (ret < 0)
+		return ret;
+	steered.nr_flows = ret;
+	ret = find_steered(nic, fd) ? zcrx_nic_unsteer(nic, fd) : 0;
+	if (ret)
+		return ret;
+	list = realloc(nic->steered, (nic->nr_steered + 1) * sizeof(*list));
+	if (!list)
+		return zcrx_fail(-ENOMEM, "no memory to steer a connection");
+	nic->steered = list;
+	ret = nic->single ? 0 : steer_flows(nic, &steered);
+	if (ret)
+		return ret;
+	list[nic->nr_steered++] = steered;
+
+	return 0;
+}
+
+static int undo(struct zcrx_nic *nic, const struct zcrx_steered *steered)
+{
+	struct zcrx_owners owners;
+	int ret = zcrx_nic_begin(nic, &owners);
+
+	if (ret)
+		return ret;
+	if (steered->how == ZCRX_BY_RULE)
+		ret = del_rules(nic, &owners, steered->flows,
+				steered->nr_flows);
+	else
+		ret = unsteer_entry(nic, &owners, steered->entry);
+	zcrx_owners_end(&owners);
+
+	return ret;
+}
+
+/**
+ * zcrx_nic_unsteer() - undo zcrx_nic_steer()
+ * @nic: the queue
+ * @fd: what was given then; it may have been closed
+ *
+ * Return: 0; -ENOENT, with a sentence: it was not steered; or another negative
+ * errno, with a sentence: it still is, and a second try may do.
+ */
+int zcrx_nic_unsteer(struct zcrx_nic *nic, int fd)
+{
+	struct zcrx_steered *entry = find_steered(nic, fd), steered;
+	int ret;
+
+	if (!entry)
+		return zcrx_fail(-ENOENT, "socket %d is not steered to queue %u of %s",
+				 fd, nic->rec->queue, nic->name);
+	steered = *entry;
+	*entry = nic->steered[--nic->nr_steered];
+
+	ret = steered.how == ZCRX_BY_NOTHING ? 0 : undo(nic, &steered);
+	if (ret)
+		nic->steered[nic->nr_steered++] = steered;
+
+	return ret;
+}
