@@ -163,7 +163,7 @@ static void check_queues(struct checks *checks, const char *ifname,
 	if (!nic->up)
 		return;
 	if (taken == nic->nr_queues) {
-		check(checks, name, CHECK_MISSING,
+		check(checks, name, CHECK_NOTE,
 		      "all %u receive queues are taken by programs", taken);
 		check_mend(checks, "zcrxctl list tells by whom; ethtool -L %s combined N makes more queues",
 			   ifname);
@@ -179,6 +179,13 @@ static void check_queues(struct checks *checks, const char *ifname,
 	}
 }
 
+/* Those of igb don't know ports. */
+static bool has_filters(const struct zcrx_nic_info *nic)
+{
+	return nic->ntuple_available == ZCRX_YES &&
+	       strcmp(nic->driver, OUR_DRIVER);
+}
+
 static void check_steering(struct checks *checks, const char *ifname,
 			   const struct zcrx_nic_info *nic)
 {
@@ -186,7 +193,7 @@ static void check_steering(struct checks *checks, const char *ifname,
 
 	if (nic->nr_queues <= 1)
 		return;
-	if (nic->ntuple_available == ZCRX_YES && nic->ntuple_on) {
+	if (has_filters(nic) && nic->ntuple_on) {
 		check(checks, name, CHECK_OK,
 		      "filters for single flows can steer connections");
 	} else if (nic->rss_size) {
@@ -199,7 +206,7 @@ static void check_steering(struct checks *checks, const char *ifname,
 		      "connections can't be steered, and come by any queue: those of others are copied");
 		check_mend(checks, "ethtool -L %s combined 1", ifname);
 	}
-	if (nic->ntuple_available != ZCRX_YES || nic->ntuple_on)
+	if (!has_filters(nic) || nic->ntuple_on)
 		return;
 	check(checks, "ntuple", CHECK_NOTE,
 	      "filters for single flows are off, and would steer better");

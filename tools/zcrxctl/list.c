@@ -23,19 +23,15 @@ static void say_who_is_seen(void)
 		fprintf(stderr, "zcrxctl: other users' processes are not shown: root sees all\n");
 }
 
-static const char *or_dash(const char *text)
-{
-	return *text ? text : "-";
-}
-
 static void print_line(const struct ifq *ifq)
 {
 	const struct fdinfo *info = &ifq->info;
-	char share[SHARE_SIZE], queue[12] = "-";
+	char ifname[IFNAMES_SIZE], share[SHARE_SIZE], queue[12] = "-";
 
 	if (!ifq->nr_holders || fdinfo_is_bound(info))
 		snprintf(queue, sizeof(queue), "%u", info->rxq);
-	printf("%-15s %5s ", or_dash(ifq->ifname), queue);
+	ifq_interface_text(ifq, ifname);
+	printf("%-15s %5s ", ifname, queue);
 	if (!ifq->nr_holders) {
 		printf("%7s %-15s %-7s %8s %11s\n", "-", "-", "-", "-", "-");
 		return;
@@ -76,7 +72,7 @@ static bool is_selected(const struct ifq *ifq, const struct selection *wanted)
 	if (wanted->pid)
 		return ifq_has_process(ifq, wanted->pid);
 	if (wanted->ifname)
-		return !strcmp(ifq->ifname, wanted->ifname);
+		return ifq_can_be_of(ifq, wanted->ifname);
 
 	return true;
 }
@@ -121,15 +117,17 @@ int list_ifqs(const struct options *options)
 static void print_title(const struct ifq *ifq)
 {
 	const struct holder *holder;
+	char ifname[IFNAMES_SIZE];
 	size_t i;
 
-	if (*ifq->ifname)
-		printf("%s queue %u\n", ifq->ifname, ifq->info.rxq);
-	else if (fdinfo_is_bound(&ifq->info))
-		printf("queue %u of an interface that is not known\n",
-		       ifq->info.rxq);
-	else
+	ifq_interface_text(ifq, ifname);
+	if (ifq->nr_holders && !fdinfo_is_bound(&ifq->info))
 		printf("no queue\n");
+	else if (ifq->nr_ifnames)
+		printf("%s queue %u\n", ifname, ifq->info.rxq);
+	else
+		printf("queue %u of an interface that is not here\n",
+		       ifq->info.rxq);
 	for (i = 0; i < ifq->nr_holders; i++) {
 		holder = &ifq->holders[i];
 		printf("  %-42s %s, pid %d, fd %d", "process", holder->name,

@@ -62,72 +62,86 @@ static void find_bounds(struct bounds *bounds)
 	if_freenameindex(nics);
 }
 
-/* The interface, if only one can be it; empty otherwise */
-static const char *find_interface(struct bounds *bounds,
-				  const struct proc_ifq *found)
+static void add_ifname(struct ifq *ifq, const char *ifname)
 {
-	const char *ifname = "";
-	unsigned int nr = 0;
+	ifq->ifnames = grow(ifq->ifnames, ifq->nr_ifnames, IF_NAMESIZE);
+	snprintf(ifq->ifnames[ifq->nr_ifnames++], IF_NAMESIZE, "%s", ifname);
+}
+
+static void find_interfaces(struct ifq *ifq, struct bounds *bounds,
+			    const struct proc_ifq *found)
+{
 	size_t i;
 
 	if (!fdinfo_is_bound(&found->info) || !found->is_here)
-		return "";
+		return;
 	for (i = 0; i < bounds->nr; i++) {
 		if (bounds->list[i].queue != found->info.rxq)
 			continue;
 		bounds->list[i].found = true;
-		ifname = bounds->list[i].ifname;
-		nr++;
+		add_ifname(ifq, bounds->list[i].ifname);
 	}
-
-	return nr == 1 ? ifname : "";
 }
 
 /* A queue has one ifq, and an io_uring has one of a number. */
-static struct ifq *find_ifq(const struct survey *survey, const char *ifname,
-			    const struct proc_ifq *found)
+static bool is_the_same(const struct ifq *a, const struct ifq *b)
 {
-	struct ifq *ifq;
+	const char *ifname = ifq_interface(a);
+
+	if (ifname && ifq_interface(b) && !strcmp(ifname, ifq_interface(b)) &&
+	    a->info.rxq == b->info.rxq)
+		return true;
+
+	return a->ring && a->ring == b->ring && a->info.id == b->info.id;
+}
+
+static struct ifq *add_ifq(struct survey *survey, const struct ifq *ifq)
+{
+	survey->ifqs = grow(survey->ifqs, survey->nr, sizeof(*ifq));
+	survey->ifqs[survey->nr] = *ifq;
+
+	return &survey->ifqs[survey->nr++];
+}
+
+/* @ifq is given away. */
+static struct ifq *find_or_add_ifq(struct survey *survey, struct ifq *ifq)
+{
 	size_t i;
 
 	for (i = 0; i < survey->nr; i++) {
-		ifq = &survey->ifqs[i];
-		if (*ifname && !strcmp(ifq->ifname, ifname) &&
-		    ifq->info.rxq == found->info.rxq)
-			return ifq;
-		if (found->ring && ifq->ring == found->ring &&
-		    ifq->info.id == found->info.id)
-			return ifq;
+		if (is_the_same(&survey->ifqs[i], ifq)) {
+			free(ifq->ifnames);
+			return &survey->ifqs[i];
+		}
 	}
 
-	return NULL;
+	return add_ifq(survey, ifq);
 }
 
-static struct ifq *add_ifq(struct survey *survey, const char *ifname)
-{
-	struct ifq *ifq;
-
-	survey->ifqs = grow(survey->ifqs, survey->nr, sizeof(*ifq));
-	ifq = &survey->ifqs[survey->nr++];
-	snprintf(ifq->ifname, sizeof(ifq->ifname), "%s", ifname);
-
-	return ifq;
-}
-
-static void add_found(struct survey *survey, const char *ifname,
+static void add_found(struct survey *survey, struct bounds *bounds,
 		      const struct proc_ifq *found)
 {
-	struct ifq *ifq = find_ifq(survey, ifname, found);
+	struct ifq new = {
+		.info	= found->info,
+		.ring	= found->ring,
+		.when	= found->when,
+	};
+	struct ifq *ifq;
 
-	if (!ifq) {
-		ifq = add_ifq(survey, ifname);
-		ifq->info = found->info;
-		ifq->ring = found->ring;
-		ifq->when = found->when;
-	}
+	find_interfaces(&new, bounds, found);
+	ifq = find_or_add_ifq(survey, &new);
 	ifq->holders = grow(ifq->holders, ifq->nr_holders,
 			    sizeof(*ifq->holders));
 	ifq->holders[ifq->nr_holders++] = found->holder;
+}
+
+/* Whose process we may not see */
+static void add_hidden(struct survey *survey, const struct bound *bound)
+{
+	struct ifq ifq = { .info.rxq = bound->queue };
+
+	add_ifname(&ifq, bound->ifname);
+	add_ifq(survey, &ifq);
 }
 
 /**
@@ -144,12 +158,10 @@ void survey_make(struct survey *survey)
 	proc_find(&found);
 	find_bounds(&bounds);
 	for (i = 0; i < found.nr; i++)
-		add_found(survey, find_interface(&bounds, &found.list[i]),
-			  &found.list[i]);
+		add_found(survey, &bounds, &found.list[i]);
 	for (i = 0; i < bounds.nr; i++)
 		if (!bounds.list[i].found)
-			add_ifq(survey, bounds.list[i].ifname)->info.rxq =
-				bounds.list[i].queue;
+			add_hidden(survey, &bounds.list[i]);
 	free(found.list);
 	free(bounds.list);
 }
@@ -162,8 +174,10 @@ void survey_free(struct survey *survey)
 {
 	size_t i;
 
-	for (i = 0; i < survey->nr; i++)
+	for (i = 0; i < survey->nr; i++) {
+		free(survey->ifqs[i].ifnames);
 		free(survey->ifqs[i].holders);
+	}
 	free(survey->ifqs);
 	*survey = (struct survey){ .nr = 0 };
 }
@@ -189,6 +203,50 @@ bool ifq_is_same(const struct ifq *a, const struct ifq *b)
 				return true;
 		}
 	}
+
+	return false;
+}
+
+/**
+ * ifq_interface() - whose queue has it?
+ * @ifq: it
+ *
+ * Return: name of the interface, NULL if it has none or it is not known.
+ */
+const char *ifq_interface(const struct ifq *ifq)
+{
+	return ifq->nr_ifnames == 1 ? ifq->ifnames[0] : NULL;
+}
+
+/**
+ * ifq_interface_text() - whose queue has it?
+ * @ifq: it
+ * @text: set to all the interfaces that it can be of, or "-"
+ */
+void ifq_interface_text(const struct ifq *ifq, char text[IFNAMES_SIZE])
+{
+	size_t i, len = 0;
+
+	snprintf(text, IFNAMES_SIZE, "-");
+	for (i = 0; i < ifq->nr_ifnames && len < IFNAMES_SIZE; i++)
+		len += snprintf(text + len, IFNAMES_SIZE - len, "%s%s",
+				i ? "|" : "", ifq->ifnames[i]);
+}
+
+/**
+ * ifq_can_be_of() - may it have a queue of an interface?
+ * @ifq: it
+ * @ifname: name of the interface
+ *
+ * Return: whether it has, or may have.
+ */
+bool ifq_can_be_of(const struct ifq *ifq, const char *ifname)
+{
+	size_t i;
+
+	for (i = 0; i < ifq->nr_ifnames; i++)
+		if (!strcmp(ifq->ifnames[i], ifname))
+			return true;
 
 	return false;
 }
@@ -246,15 +304,21 @@ static void add_counters(struct json_object *json, const struct fdinfo *info)
 struct json_object *ifq_json(const struct ifq *ifq)
 {
 	struct json_object *json = json_object_new_object();
+	struct json_object *ifnames = json_object_new_array();
 	struct json_object *holders = json_object_new_array();
+	const char *ifname = ifq_interface(ifq);
 	const char *state = ifq->nr_holders ? ifq->info.state : NULL;
 	bool has_queue = !state || fdinfo_is_bound(&ifq->info);
 	size_t i;
 
 	for (i = 0; i < ifq->nr_holders; i++)
 		json_object_array_add(holders, holder_json(&ifq->holders[i]));
-	json_object_object_add(json, "interface", !*ifq->ifname ? NULL :
-			       json_object_new_string(ifq->ifname));
+	for (i = 0; i < ifq->nr_ifnames; i++)
+		json_object_array_add(ifnames, json_object_new_string(
+				      ifq->ifnames[i]));
+	json_object_object_add(json, "interface", !ifname ? NULL :
+			       json_object_new_string(ifname));
+	json_object_object_add(json, "candidates", ifnames);
 	json_object_object_add(json, "queue", !has_queue ? NULL :
 			       json_object_new_int64(ifq->info.rxq));
 	json_object_object_add(json, "state", !state ? NULL :

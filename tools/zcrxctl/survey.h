@@ -11,7 +11,9 @@
 /**
  * struct ifq - an ifq
  * @info: what the kernel counts, if there are holders; else the queue only
- * @ifname: its interface, empty if it has none or it is not known
+ * @ifnames: the interfaces that it can be of: one if it is known, none if it has
+ *	     none
+ * @nr_ifnames: their number
  * @ring: as in struct proc_ifq, of the first holder
  * @when: it was looked at, in seconds
  * @holders: files by which processes have it, none if we may not see them
@@ -19,12 +21,16 @@
  */
 struct ifq {
 	struct fdinfo	info;
-	char		ifname[IF_NAMESIZE];
+	char		(*ifnames)[IF_NAMESIZE];
+	size_t		nr_ifnames;
 	ino_t		ring;
 	double		when;
 	struct holder	*holders;
 	size_t		nr_holders;
 };
+
+/* Room for the names of several interfaces */
+#define IFNAMES_SIZE	64
 
 struct survey {
 	struct ifq	*ifqs;
@@ -35,6 +41,9 @@ void survey_make(struct survey *survey);
 void survey_free(struct survey *survey);
 
 bool ifq_is_same(const struct ifq *a, const struct ifq *b);
+const char *ifq_interface(const struct ifq *ifq);
+void ifq_interface_text(const struct ifq *ifq, char text[IFNAMES_SIZE]);
+bool ifq_can_be_of(const struct ifq *ifq, const char *ifname);
 bool ifq_has_process(const struct ifq *ifq, pid_t pid);
 struct json_object *ifq_json(const struct ifq *ifq);
 

@@ -90,33 +90,42 @@ static int64_t chunks_elsewhere(const struct fdinfo *info)
 
 static void print_header(void)
 {
-	printf("%-10s %5s %7s %-12s %-7s %7s %8s | %8s %8s %8s | %8s %8s %8s | %7s %7s\n",
+	printf("%-10s %5s %7s %-15s %-7s %7s %7s  %7s %7s %7s  %7s %7s %8s  %6s %7s\n",
 	       "INTERFACE", "QUEUE", "PID", "PROCESS", "STATE", "Gb/s", "ZERO-C.",
 	       "LINEAR", "PAGE", "FOREIGN", "FREE", "HELD", "NIC,SOCK",
 	       "PAUSES", "CHANGES");
 }
 
-static void print_interval(const struct interval *interval)
+static void print_received(const struct interval *interval)
 {
-	const struct fdinfo *info = &interval->ifq->info;
 	const int64_t *grown = interval->grown;
+	int64_t received = grown[FDINFO_ZC_BYTES] + interval->copied;
 	char share[SHARE_SIZE];
 
 	share_text(share, grown[FDINFO_ZC_BYTES], interval->copied);
-	printf("%-10s %5u %7d %-12.12s %-7s %7.3f %8s | ",
-	       *interval->ifq->ifname ? interval->ifq->ifname : "-", info->rxq,
-	       interval->ifq->holders[0].pid, interval->ifq->holders[0].name,
-	       info->state,
-	       per_second(interval, (grown[FDINFO_ZC_BYTES] +
-				     interval->copied) * 8) / 1e9, share);
-	printf("%8.2f %8.2f %8.2f | %8" PRId64 " %8" PRId64 " %8" PRId64,
+	printf("%7.3f %7s  %7.2f %7.2f %7.2f",
+	       per_second(interval, received * 8) / 1e9, share,
 	       per_second(interval, grown[FDINFO_COPIED_LINEAR]) / MB,
 	       per_second(interval, grown[FDINFO_COPIED_PAGE]) / MB,
-	       per_second(interval, grown[FDINFO_COPIED_FOREIGN]) / MB,
-	       info->values[FDINFO_FREE], info->values[FDINFO_HELD],
-	       chunks_elsewhere(info));
-	printf(" | %7" PRId64 " %7" PRId64 "\n", info->values[FDINFO_PAUSES],
-	       info->values[FDINFO_STATE_CHANGES]);
+	       per_second(interval, grown[FDINFO_COPIED_FOREIGN]) / MB);
+}
+
+static void print_interval(const struct interval *interval)
+{
+	const struct ifq *ifq = interval->ifq;
+	const int64_t *values = ifq->info.values;
+	char ifname[IFNAMES_SIZE], queue[12] = "-";
+
+	ifq_interface_text(ifq, ifname);
+	if (fdinfo_is_bound(&ifq->info))
+		snprintf(queue, sizeof(queue), "%u", ifq->info.rxq);
+	printf("%-10s %5s %7d %-15s %-7s ", ifname, queue, ifq->holders[0].pid,
+	       ifq->holders[0].name, ifq->info.state);
+	print_received(interval);
+	printf("  %7" PRId64 " %7" PRId64 " %8" PRId64 "  %6" PRId64 " %7" PRId64 "\n",
+	       values[FDINFO_FREE], values[FDINFO_HELD],
+	       chunks_elsewhere(&ifq->info), values[FDINFO_PAUSES],
+	       values[FDINFO_STATE_CHANGES]);
 }
 
 static void add_rate(struct json_object *json, const char *key,
