@@ -143,7 +143,7 @@ static void check_split(struct checks *checks, const char *ifname,
 		check_mend(checks, "sudo zcrxctl doctor %s", ifname);
 	} else {
 		check(checks, name, CHECK_MISSING, "header split is off");
-		check_mend(checks, "ethtool -G %s tcp-data-split on (or, with an ethtool before 6.7: zcrx-split %s on)",
+		check_mend(checks, "ethtool -G %s tcp-data-split on, or zcrx-split %s on where ethtool can't",
 			   ifname, ifname);
 	}
 	if (nic->split_threshold <= 0)

@@ -112,30 +112,41 @@ static bool has_ifqs(const struct holder *holder, bool *exported)
 	return *exported || !strcmp(target, "anon_inode:[io_uring]");
 }
 
+/* An io_uring has an inode of its own; exported files share one. */
+static ino_t ring_of(const struct holder *holder)
+{
+	char name[32];
+
+	if (holder->exported)
+		return 0;
+	snprintf(name, sizeof(name), "fd/%d", holder->fd);
+
+	return inode_of(holder->pid, name);
+}
+
 /**
  * proc_has_file() - has a process still the file?
  * @holder: the process, and the file as it was
+ * @ring: as it was, too
  *
- * Return: whether it has.
+ * Return: whether it has; another one can have got its number.
  */
-bool proc_has_file(const struct holder *holder)
+bool proc_has_file(const struct holder *holder, ino_t ring)
 {
 	bool exported;
 
-	return has_ifqs(holder, &exported) && exported == holder->exported;
+	return has_ifqs(holder, &exported) && exported == holder->exported &&
+	       ring_of(holder) == ring;
 }
 
 static void add_file(struct files *files, pid_t pid, int fd, ino_t netns)
 {
 	struct file file = { .holder = { .pid = pid, .fd = fd } };
-	char name[32];
 
 	if (!has_ifqs(&file.holder, &file.holder.exported))
 		return;
 	read_name(pid, file.holder.name);
-	snprintf(name, sizeof(name), "fd/%d", fd);
-	/* An io_uring has an inode of its own; exported files share one. */
-	file.ring = file.holder.exported ? 0 : inode_of(pid, name);
+	file.ring = ring_of(&file.holder);
 	file.is_here = inode_of(pid, "ns/net") == netns;
 	files->list = grow(files->list, files->nr, sizeof(file));
 	files->list[files->nr++] = file;

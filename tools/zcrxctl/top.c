@@ -48,7 +48,7 @@ static void keep_busy(struct survey *before, struct survey *after)
 	for (i = 0; i < before->nr; i++) {
 		ifq = &before->ifqs[i];
 		if (!ifq->nr_holders || find_ifq(after, ifq) ||
-		    !proc_has_file(&ifq->holders[0]))
+		    !proc_has_file(&ifq->holders[0], ifq->ring))
 			continue;
 		after->ifqs = grow(after->ifqs, after->nr, sizeof(*ifq));
 		after->ifqs[after->nr++] = *ifq;
