@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/* zcrxctl - look at zero-copy receive: who has ifqs, what they do, what is missing */
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+
+/**
+ * struct command - what zcrxctl can do
+ * @name: on the command line
+ * @run: returns the exit status
+ * @takes_argument: one, and it can be left out
+ * @takes_count: --count
+ */
+struct command {
+	const char	*name;
+	int		(*run)(const struct options *options);
+	bool		takes_argument;
+	bool		takes_count;
+};
+
+static const struct command commands[] = {
+	{ "list", list_ifqs, false, false },
+	{ "show", show_ifqs, true, false },
+	{ "top", watch_ifqs, false, true },
+	{ "doctor", doctor, true, false },
+};
+
+static const char help[] =
+	"usage: zcrxctl [--json] COMMAND [ARGUMENT]\n"
+	"\n"
+	"  list             the ifqs of this machine: a line for each\n"
+	"  show [PID|IF]    their counters, all of them, of a process or an interface\n"
+	"  top [--count N]  what they do, each second, N times or until Ctrl-C\n"
+	"  doctor [IF]      what kernel and NIC can do, what is missing, and what mends it\n"
+	"\n"
+	"  -j, --json       print JSON\n"
+	"  -n, --count N    top: end after N times\n"
+	"  -h, --help       print this\n"
+	"\n"
+	"Exit status: 0 success; doctor: zero copy works; 1 failure; doctor: something is\n"
+	"missing; 2 wrong arguments. See zcrxctl(8).\n";
+
+static const struct command *find_command(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+
+	errx(STATUS_USAGE, "there is no command %s: zcrxctl --help lists those that there are",
+	     name);
+}
+
+static unsigned int parse_count(const char *text)
+{
+	unsigned long count;
+	char *end;
+
+	errno = 0;
+	count = strtoul(text, &end, 10);
+	if (errno || *end || !count || count > INT_MAX || *text == '-')
+		errx(STATUS_USAGE, "--count takes a number from 1, not %s",
+		     text);
+
+	return count;
+}
+
+static void parse_options(int argc, char **argv, struct options *options)
+{
+	static const struct option names[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "count", required_argument, NULL, 'n' },
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "jn:h", names, NULL)) != -1) {
+		switch (c) {
+		case 'j':
+			options->json = true;
+			break;
+		case 'n':
+			options->count = parse_count(optarg);
+			break;
+		case 'h':
+			fputs(help, stdout);
+			exit(STATUS_OK);
+		default:
+			exit(STATUS_USAGE);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { .json = false };
+	const struct command *command;
+
+	parse_options(argc, argv, &options);
+	if (optind == argc) {
+		fputs(help, stderr);
+		return STATUS_USAGE;
+	}
+	command = find_command(argv[optind++]);
+	if (command->takes_argument && optind < argc)
+		options.what = argv[optind++];
+	if (optind < argc)
+		errx(STATUS_USAGE, "%s takes no argument %s: zcrxctl --help tells what it takes",
+		     command->name, argv[optind]);
+	if (options.count && !command->takes_count)
+		errx(STATUS_USAGE, "%s takes no --count: that is for top",
+		     command->name);
+
+	return command->run(&options);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
+/* All ifqs of the machine that we may see, each once */
+#ifndef ZCRXCTL_SURVEY_H
+#define ZCRXCTL_SURVEY_H
+
+#include <json-c/json.h>
+#include <net/if.h>
+
+#include "proc.h"
+
+/**
+ * struct ifq - an ifq
+ * @info: what the kernel counts, if there are holders; else the queue only
+ * @ifnames: the interfaces that it can be of: one if it is known, none if it has
+ *	     none
+ * @nr_ifnames: their number
+ * @ring: as in struct proc_ifq, of the first holder
+ * @when: it was looked at, in seconds
+ * @holders: files by which processes have it, none if we may not see them
+ * @nr_holders: their number
+ */
+struct ifq {
+	struct fdinfo	info;
+	char		(*ifnames)[IF_NAMESIZE];
+	size_t		nr_ifnames;
+	ino_t		ring;
+	double		when;
+	struct holder	*holders;
+	size_t		nr_holders;
+};
+
+/* Room for the names of several interfaces */
+#define IFNAMES_SIZE	64
+
+struct survey {
+	struct ifq	*ifqs;
+	size_t		nr;
+};
+
+void survey_make(struct survey *survey);
+void survey_free(struct survey *survey);
+
+bool ifq_is_same(const struct ifq *a, const struct ifq *b);
+const char *ifq_interface(const struct ifq *ifq);
+void ifq_interface_text(const struct ifq *ifq, char text[IFNAMES_SIZE]);
+bool ifq_can_be_of(const struct ifq *ifq, const char *ifname);
+bool ifq_has_process(const struct ifq *ifq, pid_t pid);
+struct json_object *ifq_json(const struct ifq *ifq);
+
+#endif
