@@ -84,7 +84,8 @@ struct report {
  * @nr_imported: how many ifqs it has
  * @exported: file descriptors of the ifq
  * @nr_exported: their number
- * @more: memory for areas that are added
+ * @more: memory for areas that are added, of each ifq anew: others may hold chunks
+ *	  of the last one, which must not be filled by the next
  * @nr_more: how many have been
  * @nr_requests: how many requests have been made for no reason
  * @scribble: write over the areas as well
@@ -508,6 +509,7 @@ static void begin_epoch(struct hostile *h, enum receiver_mode mode)
 {
 	int ret;
 
+	h->more = ifq_mmap(NR_MORE * MORE_SIZE);
 	receiver_prepare(&h->r, mode, AREA_SIZE);
 	vary(h);
 	ret = receiver_register(&h->r);
@@ -543,6 +545,7 @@ static void end_epoch(struct hostile *h)
 	receiver_close(&h->r);
 	if (!other_first)
 		uring_exit(&h->other);
+	munmap(h->more, NR_MORE * MORE_SIZE);
 	h->nr_more = 0;
 	h->nr_requests = 0;
 	h->nr_imported = 0;
@@ -555,7 +558,6 @@ static void hostile(struct report *report, enum receiver_mode mode,
 	struct hostile h = { .scribble = scribble, .report = report };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	h.more = ifq_mmap(NR_MORE * MORE_SIZE);
 	begin_epoch(&h, mode);
 	for (;;) {
 		fuzz_begin(report->rounds++);
