@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "../src/nic_hw.h"
+#include "flow_of.h"
 #include "ktap.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
@@ -340,21 +341,6 @@ static void contexts(void)
 
 static const struct zcrx_target to_queue = { .queue = 3 };
 static const struct zcrx_target to_context = { .context = 2, .queue = 3 };
-
-static struct zcrx_flow flow_of(const char *src, int sport, const char *dst,
-				int dport)
-{
-	struct zcrx_flow flow = { .family = AF_INET };
-
-	if (strchr(src, ':'))
-		flow.family = AF_INET6;
-	inet_pton(flow.family, src, &flow.src);
-	inet_pton(flow.family, dst, &flow.dst);
-	flow.sport = htons(sport);
-	flow.dport = htons(dport);
-
-	return flow;
-}
 
 static void rule_v4(void)
 {

@@ -16,6 +16,7 @@
 
 #include "fake_nic.h"
 #include "ktap.h"
+#include "owner.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
@@ -759,16 +760,6 @@ static void not_for_steering(void)
  * Several processes
  */
 
-/**
- * struct owner - a process that has a queue
- * @pid: the process
- * @go: end that tells it to go
- */
-struct owner {
-	pid_t	pid;
-	int	go;
-};
-
 static void own(int rxq, int ready, int go)
 {
 	struct zcrx_nic *nic;
@@ -779,48 +770,6 @@ static void own(int rxq, int ready, int go)
 		_exit(1);
 	zcrx_nic_close(nic);
 	_exit(0);
-}
-
-static bool owner_start(struct owner *owner, int rxq)
-{
-	int ready[2], go[2];
-	char c = 'n';
-
-	if (pipe(ready) || pipe(go))
-		return false;
-	owner->pid = fork();
-	if (!owner->pid) {
-		close(go[1]);
-		own(rxq, ready[1], go[0]);
-	}
-	owner->go = go[1];
-	close(go[0]);
-	close(ready[1]);
-	if (read(ready[0], &c, 1) != 1)
-		c = 'n';
-	close(ready[0]);
-
-	return c == 'y';
-}
-
-static bool owner_ends(struct owner *owner)
-{
-	int status;
-
-	if (write(owner->go, "g", 1) != 1 ||
-	    waitpid(owner->pid, &status, 0) != owner->pid)
-		return false;
-	close(owner->go);
-
-	return WIFEXITED(status) && !WEXITSTATUS(status);
-}
-
-static bool owner_dies(struct owner *owner)
-{
-	kill(owner->pid, SIGKILL);
-	close(owner->go);
-
-	return waitpid(owner->pid, NULL, 0) == owner->pid;
 }
 
 static bool has_queue(unsigned int queue)
@@ -835,7 +784,7 @@ static void both_orders(void)
 
 	for (last = 0; last < 2; last++) {
 		begin();
-		EXPECT(owner_start(&a, 1) && owner_start(&b, 2));
+		EXPECT(owner_start(&a, own, 1) && owner_start(&b, own, 2));
 		EXPECT(has_queue(1) && has_queue(2));
 		EXPECT(owner_ends(last ? &a : &b));
 		EXPECT(has_queue(last ? 2 : 1));
@@ -851,7 +800,7 @@ static void one_dies(void)
 	struct zcrx_nic_info info;
 
 	begin();
-	EXPECT(owner_start(&a, 1) && owner_start(&b, 2));
+	EXPECT(owner_start(&a, own, 1) && owner_start(&b, own, 2));
 	EXPECT(owner_dies(&a));
 	EXPECT(!zcrx_nic_describe(FAKE_NAME, &info));
 	EXPECT(info.queues[1].pid == a.pid && info.queues[1].stale);
@@ -861,7 +810,7 @@ static void one_dies(void)
 	EXPECT(fake_nic_count(1) && has_queue(2));
 	EXPECT(owner_ends(&b) && as_found());
 
-	EXPECT(owner_start(&a, 1) && owner_start(&b, 2));
+	EXPECT(owner_start(&a, own, 1) && owner_start(&b, own, 2));
 	EXPECT(owner_dies(&a) && owner_dies(&b));
 	EXPECT(resets() && as_found());
 }
@@ -906,10 +855,10 @@ static void next_cleans_up(void)
 	struct owner a, b;
 
 	begin();
-	EXPECT(owner_start(&a, 1) && owner_dies(&a));
+	EXPECT(owner_start(&a, own, 1) && owner_dies(&a));
 	EXPECT(has_queue(1));
-	EXPECT(owner_start(&b, 2) && has_queue(2) && fake_nic_count(1));
-	EXPECT(owner_start(&a, 1));
+	EXPECT(owner_start(&b, own, 2) && has_queue(2) && fake_nic_count(1));
+	EXPECT(owner_start(&a, own, 1));
 	EXPECT(owner_ends(&b) && owner_ends(&a) && as_found());
 }
 
@@ -957,7 +906,7 @@ static void die_at_every_step(bool other_owner)
 	EXPECT(pair_open(&p));
 	do {
 		if (other_owner)
-			EXPECT(owner_start(&other, 1));
+			EXPECT(owner_start(&other, own, 1));
 		died = die_at_step(nr++, &p);
 		EXPECT(resets());
 		if (other_owner) {
@@ -1032,7 +981,7 @@ static void death_in_reset(void)
 
 	begin();
 	do {
-		EXPECT(owner_start(&a, 1) && owner_start(&b, 3));
+		EXPECT(owner_start(&a, own, 1) && owner_start(&b, own, 3));
 		EXPECT(owner_dies(&a) && owner_dies(&b));
 		died = die_in_reset(nr++);
 		EXPECT(resets() && as_found());

@@ -3,7 +3,6 @@
  * Records of what is to be put back: whole ones come back as they were, others
  * not at all, and an owner's death is seen.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing-zcrx.h>
@@ -15,26 +14,12 @@
 #include <sys/wait.h>
 
 #include "../src/nic_record.h"
+#include "flow_of.h"
 #include "ktap.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 static const uint32_t table[] = { 0, 0, 1, 1, 2, 2, 3, 3 };
-
-static struct zcrx_flow flow_of(const char *src, int sport, const char *dst,
-				int dport)
-{
-	struct zcrx_flow flow = { .family = AF_INET };
-
-	if (strchr(src, ':'))
-		flow.family = AF_INET6;
-	inet_pton(flow.family, src, &flow.src);
-	inet_pton(flow.family, dst, &flow.dst);
-	flow.sport = htons(sport);
-	flow.dport = htons(dport);
-
-	return flow;
-}
 
 static struct zcrx_record *full_record(void)
 {

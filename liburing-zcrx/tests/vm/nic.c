@@ -18,6 +18,7 @@
 #include "../../../selftests/pattern.h"
 #include "../../src/nic.h"
 #include "../ktap.h"
+#include "../owner.h"
 #include "guest.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
@@ -444,11 +445,6 @@ static void listener(void)
  * Several processes
  */
 
-struct owner {
-	pid_t	pid;
-	int	go;
-};
-
 static void own(int rxq, int ready, int go)
 {
 	static struct receiver r;
@@ -465,56 +461,13 @@ static void own(int rxq, int ready, int go)
 	_exit(0);
 }
 
-static bool owner_start(struct owner *owner, int rxq)
-{
-	int ready[2], go[2];
-	char c = 'n';
-
-	fflush(stdout);
-	if (pipe(ready) || pipe(go))
-		return false;
-	owner->pid = fork();
-	if (!owner->pid) {
-		close(go[1]);
-		own(rxq, ready[1], go[0]);
-	}
-	owner->go = go[1];
-	close(go[0]);
-	close(ready[1]);
-	if (read(ready[0], &c, 1) != 1)
-		c = 'n';
-	close(ready[0]);
-
-	return c == 'y';
-}
-
-static bool owner_ends(struct owner *owner)
-{
-	int status;
-
-	if (write(owner->go, "g", 1) != 1 ||
-	    waitpid(owner->pid, &status, 0) != owner->pid)
-		return false;
-	close(owner->go);
-
-	return WIFEXITED(status) && !WEXITSTATUS(status);
-}
-
-static bool owner_dies(struct owner *owner)
-{
-	kill(owner->pid, SIGKILL);
-	close(owner->go);
-
-	return waitpid(owner->pid, NULL, 0) == owner->pid;
-}
-
 static void both_orders(void)
 {
 	struct owner a, b;
 	int last;
 
 	for (last = 0; last < 2; last++) {
-		EXPECT(owner_start(&a, 1) && owner_start(&b, -1));
+		EXPECT(owner_start(&a, own, 1) && owner_start(&b, own, -1));
 		EXPECT(has_queue(1) && has_queue(3) && entries_of(2) > 0);
 		EXPECT(owner_ends(last ? &a : &b));
 		EXPECT(has_queue(last ? 3 : 1) && entries_of(last ? 1 : 3) > 0);
@@ -527,13 +480,14 @@ static void death_in_use(void)
 {
 	struct owner a, b;
 
-	EXPECT(owner_start(&a, 1) && owner_dies(&a));
+	EXPECT(owner_start(&a, own, 1) && owner_dies(&a));
 	EXPECT(good(zcrx_nic_reset(IFNAME)) && as_found());
 
-	EXPECT(owner_start(&a, 1) && owner_start(&b, 2) && owner_dies(&a));
+	EXPECT(owner_start(&a, own, 1) && owner_start(&b, own, 2) &&
+	       owner_dies(&a));
 	EXPECT(good(zcrx_nic_reset(IFNAME)));
 	EXPECT(has_queue(2) && entries_of(1) > 0);
-	EXPECT(owner_start(&a, 1) && owner_dies(&b) && owner_ends(&a));
+	EXPECT(owner_start(&a, own, 1) && owner_dies(&b) && owner_ends(&a));
 	EXPECT(good(zcrx_nic_reset(IFNAME)) && as_found());
 }
 
@@ -590,7 +544,7 @@ static void death_beside_another(void)
 	unsigned int nr = 0;
 	struct owner other;
 
-	EXPECT(fd >= 0 && owner_start(&other, 1));
+	EXPECT(fd >= 0 && owner_start(&other, own, 1));
 	while (die_at_step(++nr, fd)) {
 		EXPECT(good(zcrx_nic_reset(IFNAME)));
 		EXPECT(has_queue(1) && entries_of(3) > 0);
