@@ -11,10 +11,12 @@
 #include <linux/ethtool_netlink.h>
 #include <linux/genetlink.h>
 #include <linux/if_link.h>
+#include <linux/if_xdp.h>
 #include <linux/rtnetlink.h>
 #include <linux/udmabuf.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "kselftest_harness.h"
@@ -28,6 +30,9 @@
 #define PROGRESS	(256 << 10)
 #define PROGRESS_LIMIT	(64 << 20)
 #define DMABUF_SIZE	(8 << 20)
+#define XSK_SIZE	(256 << 10)
+#define XSK_FRAME	4096
+#define XSK_ENTRIES	64
 #define LOAD_TRIES	1000
 #define TIMEOUT_S	300
 
@@ -55,9 +60,9 @@ union message {
  * @begin: have it so; returns 0, or a negative error
  * @end: undo that; returns whether it worked
  * @lacks: what it needs and is not there, or NULL; may be NULL itself
- * @error: of @begin while the queue is bound
+ * @error: of @begin while the queue is bound; 0 if it does no harm
  * @text: what the text to that has in it, if it comes by netlink
- * @bind_error: of binding the queue meanwhile
+ * @bind_error: of binding the queue meanwhile; 0 if it depends on the NIC
  * @small_mtu: not with the largest MTU
  */
 struct use {
@@ -191,6 +196,31 @@ static int read_link(struct settings *s)
 	return ret;
 }
 
+static int open_vfs(int flags)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/device/sriov_numvfs",
+		 nic.name);
+
+	return open(path, flags | O_CLOEXEC);
+}
+
+/* Without virtual functions there may be no such file. */
+static int read_vfs(struct settings *s)
+{
+	char text[16];
+	int fd = open_vfs(O_RDONLY);
+	ssize_t len;
+
+	if (fd < 0)
+		return 0;
+	len = read(fd, text, sizeof(text));
+	close(fd);
+
+	return len > 0 && keep(s, text, len) == MNL_CB_OK ? 0 : -EIO;
+}
+
 /* Returns 0, or a negative error. */
 static int read_settings(struct settings *s)
 {
@@ -198,7 +228,8 @@ static int read_settings(struct settings *s)
 
 	return read_ethtool(s, ETHTOOL_MSG_RINGS_GET) ?:
 	       read_ethtool(s, ETHTOOL_MSG_CHANNELS_GET) ?:
-	       read_link(s);
+	       read_link(s) ?:
+	       read_vfs(s);
 }
 
 static bool same_settings(const struct settings *a, const struct settings *b)
@@ -501,6 +532,120 @@ static const struct use use_dmabuf = {
 };
 
 /*
+ * A socket of AF_XDP, with copies: no packet gets there without an XDP program
+ */
+
+static int xsk = -1;
+
+static const char *lacks_xdp_sockets(void)
+{
+	int fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return "CONFIG_XDP_SOCKETS";
+	close(fd);
+
+	return NULL;
+}
+
+static bool give_memory(int fd)
+{
+	static const int rings[] = {
+		XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING, XDP_RX_RING,
+	};
+	struct xdp_umem_reg reg = {
+		.addr		= (unsigned long)ifq_mmap(XSK_SIZE),
+		.len		= XSK_SIZE,
+		.chunk_size	= XSK_FRAME,
+	};
+	int entries = XSK_ENTRIES;
+	unsigned int i;
+
+	if (setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &reg, sizeof(reg)))
+		return false;
+	for (i = 0; i < ARRAY_SIZE(rings); i++)
+		if (setsockopt(fd, SOL_XDP, rings[i], &entries,
+			       sizeof(entries)))
+			return false;
+
+	return true;
+}
+
+static int open_xsk(struct netlink *nl)
+{
+	struct sockaddr_xdp addr = {
+		.sxdp_family	= AF_XDP,
+		.sxdp_flags	= XDP_COPY,
+		.sxdp_ifindex	= nic_ifindex(),
+		.sxdp_queue_id	= nic.rxq,
+	};
+	int ret;
+
+	xsk = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (give_memory(xsk) &&
+	    !bind(xsk, (struct sockaddr *)&addr, sizeof(addr)))
+		return 0;
+	ret = -errno;
+	close(xsk);
+
+	return ret;
+}
+
+static bool close_xsk(struct netlink *nl)
+{
+	return !close(xsk);
+}
+
+static const struct use use_xsk = {
+	.begin		= open_xsk,
+	.end		= close_xsk,
+	.lacks		= lacks_xdp_sockets,
+	.bind_error	= -EBUSY,
+};
+
+/*
+ * A virtual function, which takes queues away
+ */
+
+static const char *lacks_vfs(void)
+{
+	int fd = open_vfs(O_RDONLY);
+
+	if (fd < 0)
+		return "CONFIG_PCI_IOV, or the NIC has no virtual functions";
+	close(fd);
+
+	return NULL;
+}
+
+static int set_vfs(const char *nr)
+{
+	int fd = open_vfs(O_WRONLY), ret;
+
+	ret = write(fd, nr, strlen(nr)) < 0 ? -errno : 0;
+	close(fd);
+
+	return ret;
+}
+
+static int one_vf(struct netlink *nl)
+{
+	return set_vfs("1");
+}
+
+static bool no_vfs(struct netlink *nl)
+{
+	return !set_vfs("0") && nic_configure();
+}
+
+static const struct use use_vf = {
+	.begin		= one_vf,
+	.end		= no_vfs,
+	.lacks		= lacks_vfs,
+	.error		= -EBUSY,
+};
+
+/*
  * The one, and then the other
  */
 
@@ -524,6 +669,8 @@ FIXTURE_VARIANT_ADD(exclusive, fewer_channels) { .use = &use_fewer_channels };
 FIXTURE_VARIANT_ADD(exclusive, native_xdp) { .use = &use_native_xdp };
 FIXTURE_VARIANT_ADD(exclusive, generic_xdp) { .use = &use_generic_xdp };
 FIXTURE_VARIANT_ADD(exclusive, dmabuf) { .use = &use_dmabuf };
+FIXTURE_VARIANT_ADD(exclusive, xsk) { .use = &use_xsk };
+FIXTURE_VARIANT_ADD(exclusive, vf) { .use = &use_vf };
 
 FIXTURE_SETUP(exclusive)
 {
@@ -567,26 +714,29 @@ static void receive(struct __test_metadata *_metadata, struct receiver *r)
 }
 
 static void expect_refused(struct __test_metadata *_metadata,
-			   const struct use *use, struct netlink *nl)
+			   struct receiver *r, const struct use *use,
+			   struct netlink *nl)
 {
 	int error = use->begin(nl);
 
-	if (!error)
+	if (!error) {
+		expect_progress(_metadata, r);
 		use->end(nl);
-	ASSERT_EQ(use->error, error) TH_LOG("it says: %s", nl->text);
+	}
+	ASSERT_EQ(use->error, error) TH_LOG("it says: \"%s\"", nl->text);
 	if (use->text)
 		EXPECT_NE(NULL, strstr(nl->text, use->text))
 			TH_LOG("it says: \"%s\"", nl->text);
 }
 
-/* The queue is bound: the other use is refused. */
+/* The queue is bound: the other use is refused, or does no harm. */
 TEST_F_TIMEOUT(exclusive, refused, TIMEOUT_S)
 {
 	struct settings before, after;
 
 	receive(_metadata, &self->r);
 	ASSERT_EQ(0, read_settings(&before));
-	expect_refused(_metadata, variant->use, &self->nl);
+	expect_refused(_metadata, &self->r, variant->use, &self->nl);
 	ASSERT_EQ(0, read_settings(&after));
 	EXPECT_TRUE(same_settings(&before, &after));
 	expect_progress(_metadata, &self->r);
@@ -620,7 +770,8 @@ TEST_F_TIMEOUT(exclusive, refuses, TIMEOUT_S)
 	ASSERT_EQ(0, use->begin(&self->nl))
 		TH_LOG("it says: \"%s\"", self->nl.text);
 	self->begun = true;
-	expect_unbound(_metadata, &self->r, use->bind_error);
+	if (use->bind_error)
+		expect_unbound(_metadata, &self->r, use->bind_error);
 	self->begun = false;
 	ASSERT_TRUE(use->end(&self->nl))
 		TH_LOG("it says: \"%s\"", self->nl.text);
