@@ -546,6 +546,7 @@ static const struct {
 	size_t		offset;
 } counters[] = {
 #define COUNTER(_name) { #_name "=", offsetof(struct ifq_stats, _name) }
+	COUNTER(if_idx),
 	COUNTER(rxq),
 	COUNTER(areas),
 	COUNTER(chunks),

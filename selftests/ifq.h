@@ -78,6 +78,7 @@ struct ifq {
 struct ifq_stats {
 	char			state[16];
 	bool			copying;
+	unsigned long long	if_idx;
 	unsigned long long	rxq;
 	unsigned long long	areas;
 	unsigned long long	chunks;

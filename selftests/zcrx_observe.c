@@ -323,6 +323,7 @@ TEST_F_TIMEOUT(observe, fdinfo, TIMEOUT_S)
 	ASSERT_EQ(0, receiver_register(r));
 	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
 	EXPECT_STREQ("on", stats.state);
+	EXPECT_EQ(nic_ifindex(), stats.if_idx);
 	EXPECT_EQ(nic.rxq, stats.rxq);
 	EXPECT_EQ(areas, stats.areas);
 	EXPECT_EQ(areas * (AREA_SIZE / 4096), stats.chunks);
@@ -345,6 +346,7 @@ static void expect_same(struct __test_metadata *_metadata,
 			const struct ifq_stats *a, const struct ifq_stats *b)
 {
 	EXPECT_STREQ(a->state, b->state);
+	EXPECT_EQ(a->if_idx, b->if_idx);
 	EXPECT_EQ(a->rxq, b->rxq);
 	EXPECT_EQ(a->areas, b->areas);
 	EXPECT_EQ(a->chunks, b->chunks);
@@ -383,6 +385,7 @@ TEST_F_TIMEOUT(observe, fdinfo_of_export, TIMEOUT_S)
 
 	ASSERT_TRUE(ifq_read_stats(&nodev.ifq, &stats));
 	EXPECT_STREQ("nodev", stats.state);
+	EXPECT_EQ(0, stats.if_idx);
 	EXPECT_EQ(1, stats.areas);
 	EXPECT_EQ(0, stats.zc_bytes + stats.copies);
 

@@ -31,8 +31,8 @@ void zcrx_ifq_show(const struct zcrx_ifq *ifq, u32 id, struct seq_file *m)
 	u64 taken = READ_ONCE(ifq->refill.nr_taken);
 	u64 posted = READ_ONCE(c->posted);
 
-	seq_printf(m, "zcrx-%u: rxq=%u state=%s areas=%u chunks=%u free=%u held=%llu",
-		   id, ifq->rxq, state_name(ifq), zcrx_ifq_nr_areas(ifq),
+	seq_printf(m, "zcrx-%u: if_idx=%u rxq=%u state=%s areas=%u chunks=%u free=%u held=%llu",
+		   id, ifq->if_idx, ifq->rxq, state_name(ifq), zcrx_ifq_nr_areas(ifq),
 		   READ_ONCE(ifq->nr_chunks), READ_ONCE(ifq->nr_free),
 		   posted - min(posted, taken));
 	seq_printf(m, " lent_pages=%llu lent_now=%d invalid_refills=%llu pauses=%llu state_changes=%llu",

@@ -172,6 +172,7 @@ static int bind_netdev(struct zcrx_ifq *ifq, struct net_device *netdev, u32 rxq)
 	if (ret)
 		return ret;
 
+	ifq->if_idx = netdev->ifindex;
 	ifq->rxq = rxq;
 	ifq->netdev = netdev;
 	ret = netdev_rxq_provider_bind(netdev, rxq, &params, NULL);

@@ -63,6 +63,7 @@ enum zcrx_state {
  *	the ifq is closed, and the queue is the NIC's again.
  * @flags: enum io_uring_zcrx_reg_flags
  * @chunk_shift: binary logarithm of the chunks' size in bytes
+ * @if_idx: index of the interface when the queue was bound, 0 if there is none
  * @rxq: index of the receive queue
  * @netdev: the NIC; NULL when the queue is not bound (any more). RTNL.
  * @dev: what the areas are mapped for, with a reference; NULL if they are not.
@@ -98,6 +99,7 @@ struct zcrx_ifq {
 	u32			flags;
 	unsigned int		chunk_shift;
 
+	u32			if_idx;
 	u32			rxq;
 	struct net_device	*netdev;
 	struct device		*dev;
