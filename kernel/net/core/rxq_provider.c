@@ -34,10 +34,6 @@ static bool headers_are_split(struct net_device *dev)
 static int rxq_check_device(struct net_device *dev,
 			    struct netlink_ext_ack *extack)
 {
-	if (!dev->queue_mgmt_ops) {
-		NL_SET_ERR_MSG(extack, "the driver can't restart single queues");
-		return -EOPNOTSUPP;
-	}
 	if (!netif_running(dev)) {
 		NL_SET_ERR_MSG(extack, "the device is down");
 		return -ENETDOWN;
@@ -86,6 +82,11 @@ int netdev_rxq_provider_check(struct net_device *dev, unsigned int rxq_idx,
 {
 	ASSERT_RTNL();
 
+	/* So that asking for a queue that no NIC has tells of the driver. */
+	if (!dev->queue_mgmt_ops) {
+		NL_SET_ERR_MSG(extack, "the driver can't restart single queues");
+		return -EOPNOTSUPP;
+	}
 	if (rxq_idx >= dev->real_num_rx_queues) {
 		NL_SET_ERR_MSG(extack, "there is no such receive queue");
 		return -ERANGE;
