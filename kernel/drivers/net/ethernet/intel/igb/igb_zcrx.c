@@ -488,6 +488,8 @@ static int igb_queue_mem_alloc(struct net_device *netdev, void *mem, int idx)
 	if (test_bit(__IGB_DOWN, &adapter->state) ||
 	    idx >= adapter->num_rx_queues)
 		return -ENETDOWN;
+	if (adapter->vfs_changing && igb_queue_has_provider(netdev, idx))
+		return -EBUSY;
 
 	memcpy(ring, adapter->rx_ring[idx], sizeof(*ring));
 	ring->skb = NULL;
