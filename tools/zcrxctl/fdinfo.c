@@ -59,13 +59,15 @@ static bool read_value(const char *line, const char *key, int64_t *value)
 bool fdinfo_parse(const char *line, struct fdinfo *info)
 {
 	const char *state = find_key(line, "state");
-	int64_t rxq;
+	int64_t if_idx, rxq;
 	int i;
 
 	if (sscanf(line, "zcrx-%u:", &info->id) != 1 || !state ||
 	    sscanf(state, "%15s", info->state) != 1 ||
+	    !read_value(line, "if_idx", &if_idx) ||
 	    !read_value(line, "rxq", &rxq))
 		return false;
+	info->if_idx = if_idx;
 	info->rxq = rxq;
 	for (i = 0; i < FDINFO_NR_VALUES; i++)
 		if (!read_value(line, fdinfo_names[i].key, &info->values[i]))

@@ -39,12 +39,14 @@ extern const struct fdinfo_name fdinfo_names[FDINFO_NR_VALUES];
 /**
  * struct fdinfo - an ifq, as the kernel tells it
  * @id: zcrx_id in its io_uring
+ * @if_idx: index that the interface had when it was registered, 0: no NIC
  * @rxq: receive queue
  * @state: the kernel's word
  * @values: each enum fdinfo_value
  */
 struct fdinfo {
 	unsigned int	id;
+	unsigned int	if_idx;
 	unsigned int	rxq;
 	char		state[16];
 	int64_t		values[FDINFO_NR_VALUES];

@@ -26,12 +26,11 @@ static void say_who_is_seen(void)
 static void print_line(const struct ifq *ifq)
 {
 	const struct fdinfo *info = &ifq->info;
-	char ifname[IFNAMES_SIZE], share[SHARE_SIZE], queue[12] = "-";
+	char share[SHARE_SIZE], queue[12] = "-";
 
 	if (!ifq->nr_holders || fdinfo_is_bound(info))
 		snprintf(queue, sizeof(queue), "%u", info->rxq);
-	ifq_interface_text(ifq, ifname);
-	printf("%-15s %5s ", ifname, queue);
+	printf("%-15s %5s ", ifq_interface_text(ifq), queue);
 	if (!ifq->nr_holders) {
 		printf("%7s %-15s %-7s %8s %11s\n", "-", "-", "-", "-", "-");
 		return;
@@ -72,7 +71,7 @@ static bool is_selected(const struct ifq *ifq, const struct selection *wanted)
 	if (wanted->pid)
 		return ifq_has_process(ifq, wanted->pid);
 	if (wanted->ifname)
-		return ifq_can_be_of(ifq, wanted->ifname);
+		return !strcmp(ifq->ifname, wanted->ifname);
 
 	return true;
 }
@@ -117,14 +116,12 @@ int list_ifqs(const struct options *options)
 static void print_title(const struct ifq *ifq)
 {
 	const struct holder *holder;
-	char ifname[IFNAMES_SIZE];
 	size_t i;
 
-	ifq_interface_text(ifq, ifname);
 	if (ifq->nr_holders && !fdinfo_is_bound(&ifq->info))
 		printf("no queue\n");
-	else if (ifq->nr_ifnames)
-		printf("%s queue %u\n", ifname, ifq->info.rxq);
+	else if (*ifq->ifname)
+		printf("%s queue %u\n", ifq->ifname, ifq->info.rxq);
 	else
 		printf("queue %u of an interface that is not here\n",
 		       ifq->info.rxq);

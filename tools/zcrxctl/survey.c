@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * The kernel tells an ifq's processes and counters in one place (fdinfo), and
- * the interfaces of queues that have one in another (netlink). The number of the
- * queue is what both have.
+ * The kernel tells an ifq's processes, counters, interface and queue in one
+ * place (fdinfo), and which queues have one in another (netlink), also where we
+ * may not see the process.
  */
 #include <err.h>
 #include <stdio.h>
@@ -16,12 +16,12 @@
 
 /**
  * struct bound - a receive queue that has an ifq
- * @ifname: its interface
+ * @if_idx: index of its interface
  * @queue: its number
- * @found: the ifq may be one of those found in /proc
+ * @found: the ifq is one of those found in /proc
  */
 struct bound {
-	char		ifname[IF_NAMESIZE];
+	unsigned int	if_idx;
 	unsigned int	queue;
 	bool		found;
 };
@@ -31,22 +31,21 @@ struct bounds {
 	size_t		nr;
 };
 
-static void add_bounds_of(struct bounds *bounds, const struct if_nameindex *nic)
+static void add_bounds_of(struct bounds *bounds, unsigned int if_idx)
 {
 	static struct zcrx_queues queues;
 	struct bound *bound;
 	unsigned int i;
 
 	/* Kernels that don't tell have no ifqs that are shown. */
-	if (zcrx_hw_queues(nic->if_index, &queues))
+	if (zcrx_hw_queues(if_idx, &queues))
 		return;
 	for (i = 0; i < queues.nr; i++) {
 		if (queues.provider[i] != ZCRX_PROVIDER_IO_URING)
 			continue;
 		bounds->list = grow(bounds->list, bounds->nr, sizeof(*bound));
 		bound = &bounds->list[bounds->nr++];
-		snprintf(bound->ifname, sizeof(bound->ifname), "%s",
-			 nic->if_name);
+		bound->if_idx = if_idx;
 		bound->queue = i;
 	}
 }
@@ -58,37 +57,55 @@ static void find_bounds(struct bounds *bounds)
 	if (!nics)
 		err(1, "cannot list the network interfaces");
 	for (nic = nics; nic->if_index; nic++)
-		add_bounds_of(bounds, nic);
+		add_bounds_of(bounds, nic->if_index);
 	if_freenameindex(nics);
 }
 
-static void add_ifname(struct ifq *ifq, const char *ifname)
-{
-	ifq->ifnames = grow(ifq->ifnames, ifq->nr_ifnames, IF_NAMESIZE);
-	snprintf(ifq->ifnames[ifq->nr_ifnames++], IF_NAMESIZE, "%s", ifname);
-}
-
-static void find_interfaces(struct ifq *ifq, struct bounds *bounds,
-			    const struct proc_ifq *found)
+static struct bound *find_bound(const struct bounds *bounds,
+				const struct fdinfo *info)
 {
 	size_t i;
 
-	if (!fdinfo_is_bound(&found->info) || !found->is_here)
+	for (i = 0; i < bounds->nr; i++)
+		if (bounds->list[i].if_idx == info->if_idx &&
+		    bounds->list[i].queue == info->rxq)
+			return &bounds->list[i];
+
+	return NULL;
+}
+
+/* An interface that is down does not. */
+static bool tells_queues(unsigned int if_idx)
+{
+	static struct zcrx_queues queues;
+
+	return !zcrx_hw_queues(if_idx, &queues) && queues.nr;
+}
+
+/*
+ * By the name that it has now. If it has gone to another network namespace,
+ * another one may have its index here, which tells queues, but no such ifq.
+ */
+static void find_interface(struct ifq *ifq, const struct bounds *bounds,
+			   const struct proc_ifq *found)
+{
+	const struct fdinfo *info = &found->info;
+	struct bound *bound;
+
+	if (!fdinfo_is_bound(info) || !found->is_here)
 		return;
-	for (i = 0; i < bounds->nr; i++) {
-		if (bounds->list[i].queue != found->info.rxq)
-			continue;
-		bounds->list[i].found = true;
-		add_ifname(ifq, bounds->list[i].ifname);
-	}
+	bound = find_bound(bounds, info);
+	if (bound)
+		bound->found = true;
+	else if (tells_queues(info->if_idx))
+		return;
+	if_indextoname(info->if_idx, ifq->ifname);
 }
 
 /* A queue has one ifq, and an io_uring has one of a number. */
 static bool is_the_same(const struct ifq *a, const struct ifq *b)
 {
-	const char *ifname = ifq_interface(a);
-
-	if (ifname && ifq_interface(b) && !strcmp(ifname, ifq_interface(b)) &&
+	if (*a->ifname && !strcmp(a->ifname, b->ifname) &&
 	    a->info.rxq == b->info.rxq)
 		return true;
 
@@ -103,22 +120,19 @@ static struct ifq *add_ifq(struct survey *survey, const struct ifq *ifq)
 	return &survey->ifqs[survey->nr++];
 }
 
-/* @ifq is given away. */
-static struct ifq *find_or_add_ifq(struct survey *survey, struct ifq *ifq)
+static struct ifq *find_or_add_ifq(struct survey *survey,
+				   const struct ifq *ifq)
 {
 	size_t i;
 
-	for (i = 0; i < survey->nr; i++) {
-		if (is_the_same(&survey->ifqs[i], ifq)) {
-			free(ifq->ifnames);
+	for (i = 0; i < survey->nr; i++)
+		if (is_the_same(&survey->ifqs[i], ifq))
 			return &survey->ifqs[i];
-		}
-	}
 
 	return add_ifq(survey, ifq);
 }
 
-static void add_found(struct survey *survey, struct bounds *bounds,
+static void add_found(struct survey *survey, const struct bounds *bounds,
 		      const struct proc_ifq *found)
 {
 	struct ifq new = {
@@ -128,7 +142,7 @@ static void add_found(struct survey *survey, struct bounds *bounds,
 	};
 	struct ifq *ifq;
 
-	find_interfaces(&new, bounds, found);
+	find_interface(&new, bounds, found);
 	ifq = find_or_add_ifq(survey, &new);
 	ifq->holders = grow(ifq->holders, ifq->nr_holders,
 			    sizeof(*ifq->holders));
@@ -138,9 +152,11 @@ static void add_found(struct survey *survey, struct bounds *bounds,
 /* Whose process we may not see */
 static void add_hidden(struct survey *survey, const struct bound *bound)
 {
-	struct ifq ifq = { .info.rxq = bound->queue };
+	struct ifq ifq = {
+		.info	= { .if_idx = bound->if_idx, .rxq = bound->queue },
+	};
 
-	add_ifname(&ifq, bound->ifname);
+	if_indextoname(bound->if_idx, ifq.ifname);
 	add_ifq(survey, &ifq);
 }
 
@@ -174,10 +190,8 @@ void survey_free(struct survey *survey)
 {
 	size_t i;
 
-	for (i = 0; i < survey->nr; i++) {
-		free(survey->ifqs[i].ifnames);
+	for (i = 0; i < survey->nr; i++)
 		free(survey->ifqs[i].holders);
-	}
 	free(survey->ifqs);
 	*survey = (struct survey){ .nr = 0 };
 }
@@ -208,47 +222,14 @@ bool ifq_is_same(const struct ifq *a, const struct ifq *b)
 }
 
 /**
- * ifq_interface() - whose queue has it?
- * @ifq: it
- *
- * Return: name of the interface, NULL if it has none or it is not known.
- */
-const char *ifq_interface(const struct ifq *ifq)
-{
-	return ifq->nr_ifnames == 1 ? ifq->ifnames[0] : NULL;
-}
-
-/**
  * ifq_interface_text() - whose queue has it?
  * @ifq: it
- * @text: set to all the interfaces that it can be of, or "-"
- */
-void ifq_interface_text(const struct ifq *ifq, char text[IFNAMES_SIZE])
-{
-	size_t i, len = 0;
-
-	snprintf(text, IFNAMES_SIZE, "-");
-	for (i = 0; i < ifq->nr_ifnames && len < IFNAMES_SIZE; i++)
-		len += snprintf(text + len, IFNAMES_SIZE - len, "%s%s",
-				i ? "|" : "", ifq->ifnames[i]);
-}
-
-/**
- * ifq_can_be_of() - may it have a queue of an interface?
- * @ifq: it
- * @ifname: name of the interface
  *
- * Return: whether it has, or may have.
+ * Return: name of the interface, or "-".
  */
-bool ifq_can_be_of(const struct ifq *ifq, const char *ifname)
+const char *ifq_interface_text(const struct ifq *ifq)
 {
-	size_t i;
-
-	for (i = 0; i < ifq->nr_ifnames; i++)
-		if (!strcmp(ifq->ifnames[i], ifname))
-			return true;
-
-	return false;
+	return *ifq->ifname ? ifq->ifname : "-";
 }
 
 /**
@@ -304,21 +285,15 @@ static void add_counters(struct json_object *json, const struct fdinfo *info)
 struct json_object *ifq_json(const struct ifq *ifq)
 {
 	struct json_object *json = json_object_new_object();
-	struct json_object *ifnames = json_object_new_array();
 	struct json_object *holders = json_object_new_array();
-	const char *ifname = ifq_interface(ifq);
 	const char *state = ifq->nr_holders ? ifq->info.state : NULL;
 	bool has_queue = !state || fdinfo_is_bound(&ifq->info);
 	size_t i;
 
 	for (i = 0; i < ifq->nr_holders; i++)
 		json_object_array_add(holders, holder_json(&ifq->holders[i]));
-	for (i = 0; i < ifq->nr_ifnames; i++)
-		json_object_array_add(ifnames, json_object_new_string(
-				      ifq->ifnames[i]));
-	json_object_object_add(json, "interface", !ifname ? NULL :
-			       json_object_new_string(ifname));
-	json_object_object_add(json, "candidates", ifnames);
+	json_object_object_add(json, "interface", !*ifq->ifname ? NULL :
+			       json_object_new_string(ifq->ifname));
 	json_object_object_add(json, "queue", !has_queue ? NULL :
 			       json_object_new_int64(ifq->info.rxq));
 	json_object_object_add(json, "state", !state ? NULL :

@@ -10,10 +10,9 @@
 
 /**
  * struct ifq - an ifq
- * @info: what the kernel counts, if there are holders; else the queue only
- * @ifnames: the interfaces that it can be of: one if it is known, none if it has
- *	     none
- * @nr_ifnames: their number
+ * @info: what the kernel counts, if there are holders; else interface and queue
+ *	  only
+ * @ifname: its interface; empty: it has none, or it is not known
  * @ring: as in struct proc_ifq, of the first holder
  * @when: it was looked at, in seconds
  * @holders: files by which processes have it, none if we may not see them
@@ -21,16 +20,12 @@
  */
 struct ifq {
 	struct fdinfo	info;
-	char		(*ifnames)[IF_NAMESIZE];
-	size_t		nr_ifnames;
+	char		ifname[IF_NAMESIZE];
 	ino_t		ring;
 	double		when;
 	struct holder	*holders;
 	size_t		nr_holders;
 };
-
-/* Room for the names of several interfaces */
-#define IFNAMES_SIZE	64
 
 struct survey {
 	struct ifq	*ifqs;
@@ -41,9 +36,7 @@ void survey_make(struct survey *survey);
 void survey_free(struct survey *survey);
 
 bool ifq_is_same(const struct ifq *a, const struct ifq *b);
-const char *ifq_interface(const struct ifq *ifq);
-void ifq_interface_text(const struct ifq *ifq, char text[IFNAMES_SIZE]);
-bool ifq_can_be_of(const struct ifq *ifq, const char *ifname);
+const char *ifq_interface_text(const struct ifq *ifq);
 bool ifq_has_process(const struct ifq *ifq, pid_t pid);
 struct json_object *ifq_json(const struct ifq *ifq);
 

@@ -114,13 +114,12 @@ static void print_interval(const struct interval *interval)
 {
 	const struct ifq *ifq = interval->ifq;
 	const int64_t *values = ifq->info.values;
-	char ifname[IFNAMES_SIZE], queue[12] = "-";
+	char queue[12] = "-";
 
-	ifq_interface_text(ifq, ifname);
 	if (fdinfo_is_bound(&ifq->info))
 		snprintf(queue, sizeof(queue), "%u", ifq->info.rxq);
-	printf("%-10s %5s %7d %-15s %-7s ", ifname, queue, ifq->holders[0].pid,
-	       ifq->holders[0].name, ifq->info.state);
+	printf("%-10s %5s %7d %-15s %-7s ", ifq_interface_text(ifq), queue,
+	       ifq->holders[0].pid, ifq->holders[0].name, ifq->info.state);
 	print_received(interval);
 	printf("  %7" PRId64 " %7" PRId64 " %8" PRId64 "  %6" PRId64 " %7" PRId64 "\n",
 	       values[FDINFO_FREE], values[FDINFO_HELD],
