@@ -55,10 +55,10 @@ static int register_no_queue(struct io_uring *ring, unsigned int ifindex)
 }
 
 /*
- * Mainline looks at the driver first (-EOPNOTSUPP), and then at the number of the
- * queue (-ERANGE), so that no queue is disturbed.
+ * The kernel looks at the driver first (-EOPNOTSUPP), and then at the number of
+ * the queue (-ERANGE), so that no queue is disturbed.
  */
-static int ask_mainline(const char *ifname)
+static int ask_kernel(const char *ifname)
 {
 	struct io_uring ring;
 	int ret;
@@ -74,16 +74,19 @@ static int ask_mainline(const char *ifname)
 	return ret;
 }
 
-/* -EOPNOTSUPP: the driver can't; -ERANGE: it can; others: not known */
+/*
+ * -EOPNOTSUPP: the driver can't; -ERANGE: it can; -ENODATA: there is nobody to
+ * ask; others: not known
+ */
 static int ask_driver(const char *ifname, const struct zcrx_nic_info *nic,
 		      const struct kernel_can *can)
 {
 	if (nr_with(nic, ZCRX_PROVIDER_IO_URING))
 		return -ERANGE;
-	if (can->zcrx && !can->rbuf)
-		return ask_mainline(ifname);
+	if (!can->zcrx)
+		return -ENODATA;
 
-	return strcmp(nic->driver, OUR_DRIVER) ? -EOPNOTSUPP : -ERANGE;
+	return ask_kernel(ifname);
 }
 
 static void check_driver(struct checks *checks, const char *ifname,
@@ -105,6 +108,11 @@ static void check_driver(struct checks *checks, const char *ifname,
 		      driver);
 		check_mend(checks, "use another NIC: on Linux 6.12 with the patches of liburing-zcrx, one with driver %s",
 			   OUR_DRIVER);
+		break;
+	case -ENODATA:
+		check(checks, name, CHECK_UNKNOWN,
+		      "driver %s: only a kernel with zero-copy receive tells whether it can give a queue the program's memory",
+		      driver);
 		break;
 	default:
 		check(checks, name, CHECK_UNKNOWN,
