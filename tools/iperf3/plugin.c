@@ -134,6 +134,7 @@ static void plugin_init(int argc, char **argv)
 		.queue_option	= "--zcrx-queue",
 		.dev		= getenv("ZCRX_IPERF3_DEV"),
 		.rxq		= getenv("ZCRX_IPERF3_QUEUE"),
+		.stats		= getenv("ZCRX_IPERF3_STATS"),
 	};
 	int i;
 
@@ -151,8 +152,5 @@ static void plugin_init(int argc, char **argv)
 __attribute__((destructor))
 static void plugin_exit(void)
 {
-	const char *path = getenv("ZCRX_IPERF3_STATS");
-
-	if (path)
-		receive_write_stats(path);
+	receive_write_stats();
 }

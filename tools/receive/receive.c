@@ -431,6 +431,20 @@ static void close_parents_ring(void)
 	ring_fd = -1;
 }
 
+/* Programs write over their environment, to change how ps shows them. */
+static const char *keep(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+static void keep_settings(const struct receive_settings *with)
+{
+	settings = *with;
+	settings.dev = keep(with->dev);
+	settings.rxq = keep(with->rxq);
+	settings.stats = keep(with->stats);
+}
+
 /**
  * receive_init() - to be called first, once
  * @with: settings
@@ -440,7 +454,7 @@ void receive_init(const struct receive_settings *with)
 	void *mem = mmap(NULL, sizeof(*rx), PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	settings = *with;
+	keep_settings(with);
 	fstat(STDERR_FILENO, &first_stderr);
 	if (mem == MAP_FAILED)
 		return;
@@ -507,24 +521,22 @@ int receive(int fd, const struct iovec *iov, size_t count)
 
 /**
  * receive_write_stats() - what the kernel counted, if it received
- * @path: file to append a line to
  */
-void receive_write_stats(const char *path)
+void receive_write_stats(void)
 {
 	struct zcrx_counters counters;
 	FILE *file;
 
-	if (!rx || !rx->used)
+	if (!settings.stats || !rx || !rx->used)
 		return;
 	zcrx_read_counters(&rx->ifq, &counters);
-	file = fopen(path, "a");
+	file = fopen(settings.stats, "a");
 	if (!file) {
-		say("can't write %s: %s", path, strerror(errno));
+		say("can't write %s: %s", settings.stats, strerror(errno));
 		return;
 	}
 	fprintf(file, "zc_bytes=%llu copied_bytes=%llu pid=%d\n",
 		(unsigned long long)counters.zc_bytes,
-		(unsigned long long)counters.copied_bytes,
-		getpid());
+		(unsigned long long)counters.copied_bytes, getpid());
 	fclose(file);
 }

@@ -15,6 +15,7 @@
  * @queue_option: and a queue
  * @dev: interface, NULL for the one that has the connection's address
  * @rxq: number of its queue, NULL for the last
+ * @stats: file that gets a line of counters, NULL for none
  */
 struct receive_settings {
 	const char	*program;
@@ -22,12 +23,13 @@ struct receive_settings {
 	const char	*queue_option;
 	const char	*dev;
 	const char	*rxq;
+	const char	*stats;
 };
 
 void receive_init(const struct receive_settings *settings);
 void receive_prepare(int fd);
 int receive_is_plain(void);
 int receive(int fd, const struct iovec *iov, size_t count);
-void receive_write_stats(const char *path);
+void receive_write_stats(void);
 
 #endif

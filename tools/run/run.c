@@ -338,6 +338,7 @@ static void run_init(void)
 		.queue_option	= "--queue",
 		.dev		= getenv("ZCRX_RUN_DEV"),
 		.rxq		= getenv("ZCRX_RUN_QUEUE"),
+		.stats		= getenv("ZCRX_RUN_STATS"),
 	};
 
 	find(&real.read, "read");
@@ -352,8 +353,5 @@ static void run_init(void)
 __attribute__((destructor))
 static void run_exit(void)
 {
-	const char *path = getenv("ZCRX_RUN_STATS");
-
-	if (path)
-		receive_write_stats(path);
+	receive_write_stats();
 }
