@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * Reads from TCP sockets in all ways, and says line by line what came of it:
- * "NAME: RESULT...". The lines must be the same whatever receives.
+ * "NAME: RESULT...". The lines must be the same whatever receives. With the argument
+ * leave-child, it says nothing.
  *
  * Compiled with _FORTIFY_SOURCE, so that the functions for that are called, too.
  */
@@ -890,11 +891,28 @@ static const struct {
 	{ "all descriptors closed", all_closed },
 };
 
-int main(void)
+/* Ends, and leaves a child that reads nothing */
+static int leave_child(void)
+{
+	struct pair pair = pair_with("x");
+
+	if (read(pair.fd, buf, 1) != 1)
+		return 1;
+	if (!fork()) {
+		alarm(TIME_LIMIT);
+		pause();
+	}
+
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	size_t i;
 
 	alarm(TIME_LIMIT);
+	if (argc > 1 && !strcmp(argv[1], "leave-child"))
+		return leave_child();
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		begin(cases[i].name);
 		cases[i].run();
