@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-TOOLS := memtraffic nic bench iperf3 zcrxctl
+TOOLS := memtraffic nic bench iperf3 run zcrxctl
 VM_FILES := $(addprefix --file ,iperf3 ping build/tools/iperf3/zcrx-iperf3 \
 	build/tools/nic/zcrx-split build/tools/bench/zcrx-bench-recv \
 	build/tools/zcrxctl/zcrxctl \

@@ -51,7 +51,8 @@ static bool is_stream(const char *buf, size_t count, int prot)
 static int read_stream(nread_fn *plain, int fd, char *buf, size_t count,
 		       int prot)
 {
-	int ret = receive(fd, keep_bytes ? buf : NULL, count);
+	const struct iovec iov = { .iov_base = buf, .iov_len = count };
+	int ret = receive(fd, keep_bytes ? &iov : NULL, count);
 
 	if (ret == RECEIVE_PLAIN)
 		return plain(fd, buf, count, prot);
@@ -127,8 +128,17 @@ static bool is_receive_option(const char *arg)
 __attribute__((constructor))
 static void plugin_init(int argc, char **argv)
 {
+	const struct receive_settings settings = {
+		.program	= "zcrx-iperf3",
+		.dev_option	= "--zcrx-dev",
+		.queue_option	= "--zcrx-queue",
+		.dev		= getenv("ZCRX_IPERF3_DEV"),
+		.rxq		= getenv("ZCRX_IPERF3_QUEUE"),
+		.stats		= getenv("ZCRX_IPERF3_STATS"),
+	};
 	int i;
 
+	receive_init(&settings);
 	libiperf_nread = (nread_fn *)dlsym(RTLD_NEXT, "Nread");
 	libiperf_nread_no_select =
 		(nread_fn *)dlsym(RTLD_NEXT, "Nread_no_select");
@@ -142,8 +152,5 @@ static void plugin_init(int argc, char **argv)
 __attribute__((destructor))
 static void plugin_exit(void)
 {
-	const char *path = getenv("ZCRX_IPERF3_STATS");
-
-	if (path)
-		receive_write_stats(path);
+	receive_write_stats();
 }

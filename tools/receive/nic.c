@@ -27,6 +27,18 @@ static void unmap_v4(struct sockaddr_storage *addr)
 	memcpy(addr, &v4, sizeof(v4));
 }
 
+static bool is_loopback(const struct sockaddr_storage *addr)
+{
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)addr;
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)addr;
+
+	if (v4->sin_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> IN_CLASSA_NSHIFT ==
+		       IN_LOOPBACKNET;
+	return v6->sin6_family == AF_INET6 &&
+	       IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
 static bool same_address(const struct sockaddr *a, const struct sockaddr *b)
 {
 	const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)a;
@@ -49,9 +61,13 @@ static int find_by_address(struct nic *nic, int fd)
 	socklen_t len = sizeof(addr);
 	struct ifaddrs *list, *ifa;
 
-	if (getsockname(fd, (struct sockaddr *)&addr, &len) || getifaddrs(&list))
+	if (getsockname(fd, (struct sockaddr *)&addr, &len))
 		return -errno;
 	unmap_v4(&addr);
+	if (is_loopback(&addr))
+		return -ELOOP;
+	if (getifaddrs(&list))
+		return -errno;
 	for (ifa = list; ifa; ifa = ifa->ifa_next) {
 		if (same_address(ifa->ifa_addr, (struct sockaddr *)&addr)) {
 			snprintf(nic->name, sizeof(nic->name), "%s", ifa->ifa_name);
@@ -90,15 +106,16 @@ int nic_nr_queues(const struct nic *nic)
 /**
  * nic_choose() - where to register
  * @nic: filled in, the name first
- * @fd: a connection, whose local address stands in for the interface's name
+ * @name: of the interface, or NULL for the one that has the connection's address
+ * @rxq: number of the queue, or NULL for the last
+ * @fd: the connection
  *
- * Return: 0; -ENODEV: there is no interface of that name; -EADDRNOTAVAIL: none
- * has that address; or another negative errno.
+ * Return: 0; -ENODEV: there is no interface of that name; -ELOOP: the connection
+ * is over loopback; -EADDRNOTAVAIL: no interface has its address; or another
+ * negative errno.
  */
-int nic_choose(struct nic *nic, int fd)
+int nic_choose(struct nic *nic, const char *name, const char *rxq, int fd)
 {
-	const char *name = getenv("ZCRX_IPERF3_DEV");
-	const char *rxq = getenv("ZCRX_IPERF3_QUEUE");
 	int ret, nr;
 
 	if (name) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
-#ifndef ZCRX_IPERF3_NIC_H
-#define ZCRX_IPERF3_NIC_H
+#ifndef ZCRX_TOOLS_NIC_H
+#define ZCRX_TOOLS_NIC_H
 
 #include <net/if.h>
 
@@ -16,7 +16,7 @@ struct nic {
 	unsigned int	rxq;
 };
 
-int nic_choose(struct nic *nic, int fd);
+int nic_choose(struct nic *nic, const char *name, const char *rxq, int fd);
 int nic_nr_queues(const struct nic *nic);
 
 #endif

@@ -1,0 +1,542 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * A read() through zero copy. The process has one ring and one ifq, registered
+ * before the first stream begins; streams share them, one read at a time.
+ *
+ * Before, because TCP sizes its window by how much memory the first segments
+ * took. Those that come through the registered queue take more, and a window
+ * that is too large makes the kernel copy what it has queued.
+ *
+ * Between two reads no request is pending and no byte is here: what has not been
+ * asked for is in its socket. So select() and epoll, and reads by other ways,
+ * need nothing of this.
+ *
+ * A forked child finds no trace of its parent's ring: the memory that it would
+ * share is zero or not there, and the file is closed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing-zcrx.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "nic.h"
+#include "receive.h"
+
+#define AREA_SIZE	(128 << 20)
+#define RBUF_ENTRIES	4096
+#define REFILL_ENTRIES	16384
+
+/* A file descriptor that programs don't count on being free */
+#define HIGH_FD		500
+
+/* user_data of the two kinds of request */
+#define DATA_RECV	1
+#define DATA_CANCEL	2
+
+enum mode { MODE_UNTRIED, MODE_ZERO_COPY, MODE_PLAIN };
+
+/**
+ * struct receiver - what a process has, zero in a forked child
+ * @lock: of everything here
+ * @mode: read without the lock, too
+ * @prepared: receive_prepare() has nothing left to do; likewise
+ * @used: something was received
+ * @nr_used: entries at the head of the rbuf ring that were used, but not given
+ *	     back
+ */
+struct receiver {
+	pthread_mutex_t		lock;
+	enum mode		mode;
+	bool			prepared;
+	bool			used;
+	unsigned int		nr_used;
+	struct io_uring		ring;
+	struct zcrx_area	area;
+	struct zcrx_ifq		ifq;
+};
+
+static struct receive_settings settings;
+static struct receiver *rx;
+static int ring_fd = -1;	/* a child needs it, to close it */
+static struct stat first_stderr;
+static bool said;
+
+/* Signals and cancellation, as they were before enter() */
+struct outside {
+	sigset_t	signals;
+	int		cancel;
+};
+
+/*
+ * Setting up
+ */
+
+/* Programs that go to the background may have something else there by now. */
+static bool have_stderr(void)
+{
+	struct stat now;
+
+	return !fstat(STDERR_FILENO, &now) &&
+	       now.st_dev == first_stderr.st_dev &&
+	       now.st_ino == first_stderr.st_ino;
+}
+
+__attribute__((format(printf, 1, 2)))
+static void say(const char *format, ...)
+{
+	char text[300];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (have_stderr())
+		dprintf(STDERR_FILENO, "%s: %s\n", settings.program, text);
+}
+
+#define say_plain(format, ...) \
+	do { \
+		if (!said) \
+			say(format "; receiving by copying", ##__VA_ARGS__); \
+		said = true; \
+	} while (0)
+
+static void explain_kernel(int err)
+{
+	struct utsname name;
+
+	uname(&name);
+	if (err == -EPERM)
+		say_plain("zero copy needs CAP_NET_ADMIN, and io_uring to be allowed (sysctl kernel.io_uring_disabled): run as root");
+	else
+		say_plain("kernel %s has no zero-copy receive with an rbuf ring, boot one that was built with it",
+			  name.release);
+}
+
+static void explain_nic(const struct nic *nic, int err)
+{
+	if (err == -ENODEV)
+		say_plain("there is no interface %s, see ip link", nic->name);
+	else if (err == -ELOOP)
+		say_plain("lo is no NIC: connect to an address of another interface");
+	else
+		say_plain("can't tell the interface of the connection (%s), name it with %s",
+			  strerror(-err), settings.dev_option);
+}
+
+static void explain_register(const struct nic *nic, int err)
+{
+	int nr = nic_nr_queues(nic);
+
+	if (!strcmp(nic->name, "lo"))
+		say_plain("lo is no NIC: connect to an address of another interface");
+	else if (nr && nic->rxq >= (unsigned int)nr)
+		say_plain("%s has no receive queue %u, only 0 to %d: choose with %s",
+			  nic->name, nic->rxq, nr - 1, settings.queue_option);
+	else if (err == -EPERM)
+		say_plain("registering on %s needs CAP_NET_ADMIN: run as root",
+			  nic->name);
+	else if (err == -EOPNOTSUPP)
+		say_plain("header split is off on %s, or its driver has no zero-copy receive: ethtool -G %s tcp-data-split on, or zcrx-split %s on",
+			  nic->name, nic->name, nic->name);
+	else if (err == -EEXIST)
+		say_plain("queue %u of %s is in use by another program: choose another with %s",
+			  nic->rxq, nic->name, settings.queue_option);
+	else if (err == -ENOMEM)
+		say_plain("%d MiB for queue %u of %s can't be locked: raise ulimit -l",
+			  AREA_SIZE >> 20, nic->rxq, nic->name);
+	else
+		say_plain("can't register queue %u of %s: %s", nic->rxq,
+			  nic->name, strerror(-err));
+}
+
+/* Low numbers are the program's: it may count on getting the lowest. */
+static void move_ring_up(struct io_uring *ring)
+{
+	int fd = fcntl(ring->ring_fd, F_DUPFD_CLOEXEC, HIGH_FD);
+
+	if (fd < 0)
+		return;
+	close(ring->ring_fd);
+	ring->ring_fd = fd;
+	ring->enter_ring_fd = fd;
+}
+
+/* What is pinned would be copied by fork(), the whole area. */
+static void keep_from_children(void)
+{
+	io_uring_ring_dontfork(&rx->ring);
+	madvise(rx->area.addr, rx->area.size, MADV_DONTFORK);
+	madvise(rx->ifq.mem, rx->ifq.mem_size, MADV_DONTFORK);
+	ring_fd = rx->ring.ring_fd;
+}
+
+static int setup_ring(const struct nic *nic)
+{
+	struct zcrx_params params = {
+		.if_idx		= nic->if_idx,
+		.rxq		= nic->rxq,
+		.refill_entries	= REFILL_ENTRIES,
+		.rbuf_entries	= RBUF_ENTRIES,
+	};
+	int ret;
+
+	ret = io_uring_queue_init(2, &rx->ring, 0);
+	if (ret)
+		return ret;
+	move_ring_up(&rx->ring);
+	ret = zcrx_area_alloc(&rx->area, AREA_SIZE, 0);
+	if (ret)
+		goto err_ring;
+	ret = zcrx_register(&rx->ring, &params, &rx->area, 1, &rx->ifq);
+	if (ret)
+		goto err_area;
+	keep_from_children();
+
+	return 0;
+
+err_area:
+	zcrx_area_free(&rx->area);
+err_ring:
+	io_uring_queue_exit(&rx->ring);
+	return ret;
+}
+
+/*
+ * Nothing is said early: perhaps nothing will be received. A connection over
+ * loopback decides nothing for the others.
+ */
+static enum mode setup(int fd, bool early)
+{
+	struct nic nic = { .if_idx = 0 };
+	int ret;
+
+	ret = zcrx_probe();
+	if (ret < 0 || !(ret & ZCRX_HAS_RBUF)) {
+		if (!early)
+			explain_kernel(ret);
+		return MODE_PLAIN;
+	}
+	ret = nic_choose(&nic, settings.dev, settings.rxq, fd);
+	if (ret) {
+		if (!early)
+			explain_nic(&nic, ret);
+		return ret == -ELOOP ? MODE_UNTRIED : MODE_PLAIN;
+	}
+	ret = setup_ring(&nic);
+	if (ret) {
+		if (!early)
+			explain_register(&nic, ret);
+		return MODE_PLAIN;
+	}
+
+	return MODE_ZERO_COPY;
+}
+
+static void set_mode(enum mode mode)
+{
+	__atomic_store_n(&rx->mode, mode, __ATOMIC_RELAXED);
+}
+
+static void prepare_locked(int fd)
+{
+	enum mode mode;
+
+	if (rx->prepared || rx->mode != MODE_UNTRIED)
+		return;
+
+	mode = setup(fd, true);
+	if (mode == MODE_ZERO_COPY)
+		set_mode(mode);
+	__atomic_store_n(&rx->prepared, mode != MODE_UNTRIED, __ATOMIC_RELAXED);
+}
+
+/*
+ * Receiving, under the lock
+ */
+
+/*
+ * Submit, and if that brought nothing, take the request back: the bytes were
+ * read by somebody else, and nobody shall wait for new ones here. Returns the
+ * number of CQEs to come, or a negative errno.
+ */
+static int submit(int fd, size_t count)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&rx->ring);
+	int ret;
+
+	zcrx_prep_recv(sqe, &rx->ifq, fd, count, 0);
+	io_uring_sqe_set_data64(sqe, DATA_RECV);
+	ret = io_uring_submit(&rx->ring);
+	if (ret < 0 || io_uring_cq_ready(&rx->ring))
+		return ret;
+
+	sqe = io_uring_get_sqe(&rx->ring);
+	io_uring_prep_cancel64(sqe, DATA_RECV, 0);
+	io_uring_sqe_set_data64(sqe, DATA_CANCEL);
+	ret = io_uring_submit(&rx->ring);
+
+	return ret < 0 ? ret : 2;
+}
+
+static int receive_request(int fd, size_t count, int *res)
+{
+	int nr = submit(fd, count), ret;
+	struct io_uring_cqe *cqe;
+
+	for (; nr > 0; nr--) {
+		do {
+			ret = io_uring_wait_cqe(&rx->ring, &cqe);
+		} while (ret == -EINTR);
+		if (ret)
+			return ret;
+		if (cqe->user_data == DATA_RECV)
+			*res = cqe->res;
+		io_uring_cqe_seen(&rx->ring, cqe);
+	}
+
+	return nr;
+}
+
+/* Where the next bytes go */
+struct sink {
+	const struct iovec	*iov;
+	size_t			off;
+};
+
+static void copy_out(struct sink *sink, const char *data, size_t len)
+{
+	while (len) {
+		size_t room = sink->iov->iov_len - sink->off;
+		size_t nr = len < room ? len : room;
+
+		memcpy((char *)sink->iov->iov_base + sink->off, data, nr);
+		data += nr;
+		len -= nr;
+		sink->off += nr;
+		if (nr == room)
+			*sink = (struct sink){ .iov = sink->iov + 1 };
+	}
+}
+
+static void use_bytes(const struct iovec *iov)
+{
+	struct sink sink = { .iov = iov };
+	const struct zcrx_rbuf_cqe *rbuf;
+
+	while ((rbuf = zcrx_rbuf_read(&rx->ifq, rx->nr_used))) {
+		if (iov)
+			copy_out(&sink, zcrx_rbuf_data(&rx->ifq, rbuf),
+				 rbuf->len);
+		rx->nr_used++;
+	}
+}
+
+/*
+ * As far as there is room in the refill ring. What is left keeps its entry in
+ * the rbuf ring until the kernel has made room.
+ */
+static void give_back(void)
+{
+	struct zcrx_ifq *ifq = &rx->ifq;
+	unsigned int nr = zcrx_refill_reserve(ifq, rx->nr_used), i;
+
+	for (i = 0; i < nr; i++)
+		zcrx_refill_write(ifq, zcrx_rbuf_off(zcrx_rbuf_read(ifq, i)));
+	zcrx_refill_submit(ifq);
+	zcrx_rbuf_release(ifq, nr);
+	rx->nr_used -= nr;
+}
+
+/* The socket still has what these could not take. */
+static bool left_alone(int res)
+{
+	return res == -ENOBUFS || res == -EPROTONOSUPPORT || res == -ECANCELED;
+}
+
+static int receive_locked(int fd, const struct iovec *iov, size_t count)
+{
+	int ret, res = -ECANCELED;
+
+	if (rx->mode == MODE_UNTRIED)
+		set_mode(setup(fd, false));
+	if (rx->mode != MODE_ZERO_COPY)
+		return RECEIVE_PLAIN;
+
+	rx->used = true;
+	ret = receive_request(fd, count, &res);
+	if (ret) {
+		say_plain("io_uring failed: %s", strerror(-ret));
+		set_mode(MODE_PLAIN);
+		return RECEIVE_PLAIN;
+	}
+	use_bytes(iov);
+	give_back();
+	if (rx->nr_used || res == -ENOBUFS) {
+		zcrx_resume(&rx->ifq);
+		give_back();
+	}
+
+	return left_alone(res) ? RECEIVE_PLAIN : res;
+}
+
+/*
+ * Nobody comes back from a signal's handler to a lock that is held, or jumps out
+ * of it; iperf3 cancels its threads, at any instruction. Faults are left to the
+ * program.
+ */
+static void enter(struct outside *outside)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
+	sigset_t set;
+	size_t i;
+
+	sigfillset(&set);
+	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&set, faults[i]);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &outside->cancel);
+	pthread_sigmask(SIG_BLOCK, &set, &outside->signals);
+	pthread_mutex_lock(&rx->lock);
+}
+
+static void leave(const struct outside *outside)
+{
+	pthread_mutex_unlock(&rx->lock);
+	pthread_sigmask(SIG_SETMASK, &outside->signals, NULL);
+	pthread_setcancelstate(outside->cancel, NULL);
+}
+
+/* Unless the program has closed it, and has something else of that number */
+static void close_parents_ring(void)
+{
+	char path[32], target[32];
+	ssize_t len;
+
+	if (ring_fd < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", ring_fd);
+	len = readlink(path, target, sizeof(target) - 1);
+	target[len < 0 ? 0 : len] = '\0';
+	if (!strcmp(target, "anon_inode:[io_uring]"))
+		close(ring_fd);
+	ring_fd = -1;
+}
+
+/* Programs write over their environment, to change how ps shows them. */
+static const char *keep(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+static void keep_settings(const struct receive_settings *with)
+{
+	settings = *with;
+	settings.dev = keep(with->dev);
+	settings.rxq = keep(with->rxq);
+	settings.stats = keep(with->stats);
+}
+
+/**
+ * receive_init() - to be called first, once
+ * @with: settings
+ */
+void receive_init(const struct receive_settings *with)
+{
+	void *mem = mmap(NULL, sizeof(*rx), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	keep_settings(with);
+	fstat(STDERR_FILENO, &first_stderr);
+	if (mem == MAP_FAILED)
+		return;
+	if (madvise(mem, sizeof(*rx), MADV_WIPEONFORK) ||
+	    pthread_atfork(NULL, NULL, close_parents_ring)) {
+		munmap(mem, sizeof(*rx));
+		return;
+	}
+	rx = mem;	/* zero is an open lock, and MODE_UNTRIED */
+}
+
+/**
+ * receive_is_plain() - is it known that receive() does nothing?
+ *
+ * Return: 1 if it is.
+ */
+int receive_is_plain(void)
+{
+	return !rx || __atomic_load_n(&rx->mode, __ATOMIC_RELAXED) == MODE_PLAIN;
+}
+
+/**
+ * receive_prepare() - register now, if that can be
+ * @fd: connected TCP socket, the control connection for example
+ *
+ * If it can't be, receive() will say why.
+ */
+void receive_prepare(int fd)
+{
+	struct outside outside;
+
+	if (receive_is_plain() ||
+	    __atomic_load_n(&rx->prepared, __ATOMIC_RELAXED))
+		return;
+
+	enter(&outside);
+	prepare_locked(fd);
+	leave(&outside);
+}
+
+/**
+ * receive() - read what a stream's socket holds
+ * @fd: connected TCP socket that is readable
+ * @iov: where the bytes are wanted, or NULL if nobody will look at them
+ * @count: bytes at most, as many as @iov has room for
+ *
+ * Return: number of bytes, 0 at the end of the stream, a negative errno, or
+ * RECEIVE_PLAIN.
+ */
+int receive(int fd, const struct iovec *iov, size_t count)
+{
+	struct outside outside;
+	int ret;
+
+	if (receive_is_plain())
+		return RECEIVE_PLAIN;
+
+	enter(&outside);
+	ret = receive_locked(fd, iov, count);
+	leave(&outside);
+
+	return ret;
+}
+
+/**
+ * receive_write_stats() - what the kernel counted, if it received
+ */
+void receive_write_stats(void)
+{
+	struct zcrx_counters counters;
+	FILE *file;
+
+	if (!settings.stats || !rx || !rx->used)
+		return;
+	zcrx_read_counters(&rx->ifq, &counters);
+	file = fopen(settings.stats, "a");
+	if (!file) {
+		say("can't write %s: %s", settings.stats, strerror(errno));
+		return;
+	}
+	fprintf(file, "zc_bytes=%llu copied_bytes=%llu pid=%d\n",
+		(unsigned long long)counters.zc_bytes,
+		(unsigned long long)counters.copied_bytes, getpid());
+	fclose(file);
+}

@@ -1,0 +1,923 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Reads from TCP sockets in all ways, and says line by line what came of it:
+ * "NAME: RESULT...". The lines must be the same whatever receives. With the argument
+ * leave-child, it says nothing.
+ *
+ * Compiled with _FORTIFY_SOURCE, so that the functions for that are called, too.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Seconds for everything, enough for a slow machine */
+#define TIME_LIMIT	100
+#define MS		1000
+#define STREAM_BYTES	1000000
+
+/* Both ends of a connection, and what is read from it */
+struct pair {
+	int	fd;
+	int	peer;
+};
+
+static char buf[65536];
+
+static void begin(const char *name)
+{
+	printf("%s:", name);
+}
+
+static void end(void)
+{
+	printf("\n");
+	fflush(stdout);
+}
+
+/* A call's result; bytes that were read, if there are some to show */
+static void show(ssize_t ret, const char *bytes)
+{
+	if (ret < 0)
+		printf(" %s", strerrorname_np(errno));
+	else
+		printf(" %zd", ret);
+	if (ret > 0 && bytes)
+		printf("(%.*s)", (int)ret, bytes);
+}
+
+static void die(const char *what)
+{
+	printf("%s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int listen_on(struct sockaddr *addr, socklen_t *len)
+{
+	int fd = socket(addr->sa_family, SOCK_STREAM, 0);
+
+	if (fd < 0 || bind(fd, addr, *len) || listen(fd, 1) ||
+	    getsockname(fd, addr, len))
+		die("listen");
+
+	return fd;
+}
+
+static struct pair connect_to(struct sockaddr *addr, socklen_t len)
+{
+	int listener = listen_on(addr, &len);
+	struct pair pair;
+
+	pair.fd = socket(addr->sa_family, SOCK_STREAM, 0);
+	if (connect(pair.fd, addr, len))
+		die("connect");
+	pair.peer = accept(listener, NULL, NULL);
+	if (pair.peer < 0)
+		die("accept");
+	close(listener);
+
+	return pair;
+}
+
+static struct pair make_pair(void)
+{
+	struct sockaddr_in addr = {
+		.sin_family		= AF_INET,
+		.sin_addr.s_addr	= htonl(INADDR_LOOPBACK),
+	};
+
+	return connect_to((struct sockaddr *)&addr, sizeof(addr));
+}
+
+static void close_pair(struct pair *pair)
+{
+	close(pair->fd);
+	close(pair->peer);
+}
+
+static void put(int fd, const char *text)
+{
+	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+		die("send");
+}
+
+/* Bytes sent over loopback are there when send() returns, or soon after. */
+static void await(int fd, int bytes)
+{
+	int there = 0, i;
+
+	for (i = 0; i < 1000 && there < bytes; i++) {
+		ioctl(fd, FIONREAD, &there);
+		usleep(there < bytes ? MS : 0);
+	}
+}
+
+static struct pair pair_with(const char *text)
+{
+	struct pair pair = make_pair();
+
+	put(pair.peer, text);
+	await(pair.fd, (int)strlen(text));
+
+	return pair;
+}
+
+/* A child that sends words, one each 100 ms */
+static pid_t send_later(int fd, const char *const *words)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	for (; *words; words++) {
+		usleep(100 * MS);
+		put(fd, *words);
+	}
+	_exit(0);
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/*
+ * Waiting
+ */
+
+static void blocks(void)
+{
+	struct pair pair = make_pair();
+	pid_t pid = send_later(pair.peer, (const char *[]){ "late", NULL });
+
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	waitpid(pid, NULL, 0);
+	close_pair(&pair);
+}
+
+static void nonblocking(void)
+{
+	struct pair pair = make_pair();
+
+	fcntl(pair.fd, F_SETFL, O_NONBLOCK);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	show(recv(pair.fd, buf, sizeof(buf), 0), buf);
+	put(pair.peer, "now");
+	await(pair.fd, 3);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	close_pair(&pair);
+}
+
+static void dontwait(void)
+{
+	struct pair pair = make_pair();
+
+	show(recv(pair.fd, buf, sizeof(buf), MSG_DONTWAIT), buf);
+	put(pair.peer, "now");
+	await(pair.fd, 3);
+	show(recv(pair.fd, buf, sizeof(buf), MSG_DONTWAIT), buf);
+	show(recv(pair.fd, buf, sizeof(buf), MSG_DONTWAIT), buf);
+	close_pair(&pair);
+}
+
+static void peeks(void)
+{
+	struct pair pair = pair_with("peeked");
+
+	show(recv(pair.fd, buf, 4, MSG_PEEK), buf);
+	show(recv(pair.fd, buf, sizeof(buf), MSG_PEEK), buf);
+	show(recv(pair.fd, buf, sizeof(buf), 0), buf);
+	close_pair(&pair);
+}
+
+static void waits_for_all(void)
+{
+	struct pair pair = make_pair();
+	pid_t pid = send_later(pair.peer,
+			       (const char *[]){ "one", "two", "three", NULL });
+
+	show(recv(pair.fd, buf, 9, MSG_WAITALL), buf);
+	show(recv(pair.fd, buf, 2, MSG_WAITALL), buf);
+	waitpid(pid, NULL, 0);
+	close_pair(&pair);
+}
+
+static void truncates(void)
+{
+	struct pair pair = pair_with("thrown away, and kept");
+
+	strcpy(buf, "untouched");
+	show(recv(pair.fd, buf, 13, MSG_TRUNC), NULL);
+	printf(" %s", buf);
+	show(recv(pair.fd, buf, sizeof(buf), 0), buf);
+	close_pair(&pair);
+}
+
+static void times_out(void)
+{
+	struct timeval limit = { .tv_usec = 200 * MS };
+	struct pair pair = make_pair();
+	double start = now();
+
+	setsockopt(pair.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	printf(" %s", now() - start > 0.19 ? "in time" : "too early");
+	put(pair.peer, "then");
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	close_pair(&pair);
+}
+
+static void low_water(void)
+{
+	struct pair pair = make_pair();
+	int mark = 6;
+	pid_t pid;
+
+	setsockopt(pair.fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
+	pid = send_later(pair.peer, (const char *[]){ "abc", "def", NULL });
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	waitpid(pid, NULL, 0);
+	put(pair.peer, "g");
+	await(pair.fd, 1);
+	show(recv(pair.fd, buf, sizeof(buf), MSG_DONTWAIT), buf);
+	close_pair(&pair);
+}
+
+/*
+ * The end, and errors
+ */
+
+static void end_of_stream(void)
+{
+	struct pair pair = pair_with("last");
+
+	shutdown(pair.peer, SHUT_WR);
+	show(read(pair.fd, buf, 3), buf);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	show(recv(pair.fd, buf, sizeof(buf), MSG_DONTWAIT), buf);
+	close_pair(&pair);
+}
+
+static void shut_down(void)
+{
+	struct pair pair = pair_with("before");
+
+	shutdown(pair.fd, SHUT_RD);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	close_pair(&pair);
+}
+
+static void reset(void)
+{
+	struct linger linger = { .l_onoff = 1 };
+	struct pair pair = make_pair();
+
+	setsockopt(pair.peer, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	close(pair.peer);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	close(pair.fd);
+}
+
+static void wrong_arguments(void)
+{
+	struct pair pair = pair_with("kept");
+	struct iovec iov = { .iov_base = buf, .iov_len = SSIZE_MAX };
+	struct iovec iovs[2] = { iov, iov };
+	volatile int wrong_nr = -1;
+	int fds[2], fd, no_fd = 99;
+	char *nowhere = NULL;
+
+	show(read(no_fd, buf, 1), buf);
+	show(recv(pair.fd, nowhere, 1, 0), buf);
+	show(readv(pair.fd, iovs, 2), buf);
+	show(readv(pair.fd, iovs, wrong_nr), buf);
+	show(readv(pair.fd, iovs, 0), buf);
+	show(read(pair.fd, buf, 0), buf);
+	show(recv(pair.fd, buf, sizeof(buf), 0), buf);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	show(read(fd, buf, 1), buf);
+	close(fd);
+	if (pipe(fds))
+		die("pipe");
+	show(recv(fds[0], buf, 1, 0), buf);
+	close(fds[0]);
+	close(fds[1]);
+	close_pair(&pair);
+}
+
+static void keeps_errno(void)
+{
+	struct pair pair = pair_with("x");
+
+	errno = EXDEV;
+	show(read(pair.fd, buf, 1), buf);
+	printf(" %s", strerrorname_np(errno));
+	close_pair(&pair);
+}
+
+/*
+ * Parts, and readiness
+ */
+
+static void parts(void)
+{
+	struct pair pair = pair_with("0123456789");
+	int i, left;
+
+	for (i = 0; i < 3; i++) {
+		show(read(pair.fd, buf, 4), buf);
+		ioctl(pair.fd, FIONREAD, &left);
+		printf(" left %d", left);
+	}
+	close_pair(&pair);
+}
+
+static int ready_by_select(int fd)
+{
+	struct timeval limit = { .tv_sec = 0 };
+	fd_set set;
+
+	FD_ZERO(&set);
+	FD_SET(fd, &set);
+
+	return select(fd + 1, &set, NULL, NULL, &limit);
+}
+
+static void readiness(void)
+{
+	struct pair pair = pair_with("abcd");
+	struct pollfd pollfd = { .fd = pair.fd, .events = POLLIN };
+	struct epoll_event event = { .events = EPOLLIN };
+	int epfd = epoll_create1(0), i;
+
+	epoll_ctl(epfd, EPOLL_CTL_ADD, pair.fd, &event);
+	for (i = 0; i < 3; i++) {
+		printf(" %d%d%d", poll(&pollfd, 1, 0), ready_by_select(pair.fd),
+		       epoll_wait(epfd, &event, 1, 0));
+		show(recv(pair.fd, buf, 2, MSG_DONTWAIT), buf);
+	}
+	close(epfd);
+	close_pair(&pair);
+}
+
+static void edges(void)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	struct pair pair = pair_with("abc");
+	int epfd = epoll_create1(0), i;
+
+	epoll_ctl(epfd, EPOLL_CTL_ADD, pair.fd, &event);
+	for (i = 0; i < 2; i++) {
+		printf(" %d", epoll_wait(epfd, &event, 1, 1000));
+		while (recv(pair.fd, buf, 2, MSG_DONTWAIT) > 0)
+			;
+		show(-1, NULL);
+		printf(" %d", epoll_wait(epfd, &event, 1, 0));
+		put(pair.peer, "d");
+		await(pair.fd, 1);
+	}
+	close(epfd);
+	close_pair(&pair);
+}
+
+static void urgent(void)
+{
+	struct pair pair = pair_with("ab");
+	int i;
+
+	send(pair.peer, "c", 1, MSG_OOB);
+	put(pair.peer, "de");
+	await(pair.fd, 5);
+	for (i = 0; i < 3; i++)
+		show(recv(pair.fd, buf, 8, MSG_DONTWAIT), buf);
+	show(recv(pair.fd, buf, 1, MSG_OOB), buf);
+	close_pair(&pair);
+}
+
+/*
+ * All functions
+ */
+
+static void vectors(void)
+{
+	struct pair pair = pair_with("onethreefive");
+	char a[3], b[5], c[64];
+	struct iovec iov[4] = {
+		{ .iov_base = a, .iov_len = sizeof(a) },
+		{ .iov_base = NULL, .iov_len = 0 },
+		{ .iov_base = b, .iov_len = sizeof(b) },
+		{ .iov_base = c, .iov_len = sizeof(c) },
+	};
+
+	show(readv(pair.fd, iov, 4), NULL);
+	printf(" %.3s %.5s %.4s", a, b, c);
+	close_pair(&pair);
+}
+
+static void show_message(int fd, struct msghdr *msg, int flags)
+{
+	show(recvmsg(fd, msg, flags), buf);
+	printf(" name %u control %zu flags %#x", msg->msg_namelen,
+	       msg->msg_controllen, msg->msg_flags);
+}
+
+static void messages(void)
+{
+	struct pair pair = pair_with("abcdefgh");
+	struct iovec iov = { .iov_base = buf, .iov_len = 2 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_flags = 99,
+			      .msg_namelen = 9, .msg_controllen = 8 };
+	struct sockaddr_in addr;
+	char control[64];
+
+	show_message(pair.fd, &msg, 0);
+	msg.msg_control = control;
+	msg.msg_controllen = sizeof(control);
+	show_message(pair.fd, &msg, MSG_DONTWAIT);
+	msg.msg_name = &addr;
+	msg.msg_namelen = sizeof(addr);
+	show_message(pair.fd, &msg, 0);
+	show_message(pair.fd, &msg, MSG_CMSG_CLOEXEC);
+	show_message(pair.fd, &msg, MSG_DONTWAIT);
+	close_pair(&pair);
+}
+
+static void addresses(void)
+{
+	struct pair pair = pair_with("abcd");
+	struct sockaddr_in addr;
+	socklen_t len = sizeof(addr);
+
+	show(recvfrom(pair.fd, buf, 2, 0, NULL, NULL), buf);
+	show(recvfrom(pair.fd, buf, 2, 0, (struct sockaddr *)&addr, &len), buf);
+	printf(" %u", len);
+	close_pair(&pair);
+}
+
+/* Into an object whose size is known, as much as only the program knows */
+static void fortified(void)
+{
+	struct pair pair = pair_with("abcdef");
+	volatile size_t count = 2;
+	char bytes[8];
+
+	show(read(pair.fd, bytes, count), bytes);
+	show(recv(pair.fd, bytes, count, 0), bytes);
+	show(recvfrom(pair.fd, bytes, count, 0, NULL, NULL), bytes);
+	close_pair(&pair);
+}
+
+static void with_stdio(void)
+{
+	struct pair pair = pair_with("a line\nand more");
+	FILE *file;
+
+	show(read(pair.fd, buf, 2), buf);
+	file = fdopen(dup(pair.fd), "r");
+	if (!file || !fgets(buf, sizeof(buf), file))
+		die("fgets");
+	printf(" %.4s", buf);
+	fclose(file);
+	put(pair.peer, "!");
+	await(pair.fd, 1);
+	show(read(pair.fd, buf, 1), buf);
+	close_pair(&pair);
+}
+
+static void ipv6(void)
+{
+	struct sockaddr_in6 addr = { .sin6_family = AF_INET6,
+				     .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct pair pair;
+
+	if (access("/proc/net/if_inet6", R_OK))
+		return;
+	pair = connect_to((struct sockaddr *)&addr, sizeof(addr));
+	put(pair.peer, "six");
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	close_pair(&pair);
+}
+
+/*
+ * Descriptors
+ */
+
+static void duplicates(void)
+{
+	struct pair pair = pair_with("abcd");
+	int fd = dup(pair.fd);
+
+	show(read(fd, buf, 2), buf);
+	close(pair.fd);
+	show(read(fd, buf, 2), buf);
+	close(fd);
+	close(pair.peer);
+}
+
+static void socket_of_other_kind(int number, int domain, int type)
+{
+	int fds[2];
+
+	if (socketpair(domain, type, 0, fds) || dup2(fds[0], number) < 0)
+		die("socketpair");
+	put(fds[1], "unix");
+	show(read(number, buf, sizeof(buf)), buf);
+	show(recv(number, buf, sizeof(buf), MSG_DONTWAIT), buf);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* The same number, which was TCP, is something else each time. */
+static void numbers_change(void)
+{
+	struct pair pair = pair_with("tcp"), next;
+	int number = pair.fd, fds[2];
+
+	show(read(number, buf, sizeof(buf)), buf);
+	if (pipe(fds) || dup2(fds[0], number) < 0 || write(fds[1], "pipe", 4) < 0)
+		die("pipe");
+	show(read(number, buf, sizeof(buf)), buf);
+	close(fds[0]);
+	close(fds[1]);
+	socket_of_other_kind(number, AF_UNIX, SOCK_STREAM);
+	socket_of_other_kind(number, AF_UNIX, SOCK_DGRAM);
+	next = pair_with("again");
+	dup2(next.fd, number);
+	show(read(number, buf, sizeof(buf)), buf);
+	close(next.fd);
+	close(next.peer);
+	close_pair(&pair);
+}
+
+/* What programs do that go to the background; also to our ring */
+static void all_closed(void)
+{
+	struct pair pair;
+	int fd;
+
+	for (fd = 3; fd < 1024; fd++)
+		close(fd);
+	pair = pair_with("still");
+	show(read(pair.fd, buf, 2), buf);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	close_pair(&pair);
+}
+
+/* The lowest number that is free is the one that a program gets. */
+static void lowest_number(void)
+{
+	struct pair pair = pair_with("x");
+	int before = dup(0), after;
+
+	close(before);
+	show(read(pair.fd, buf, 1), buf);
+	after = dup(0);
+	close(after);
+	printf(" %s", before == after ? "same" : "taken");
+	close_pair(&pair);
+}
+
+/*
+ * Processes, threads, signals
+ */
+
+static void forks(void)
+{
+	struct pair pair = pair_with("parent"), other = pair_with("child alone");
+	pid_t pid;
+
+	show(read(pair.fd, buf, 3), buf);
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		show(read(pair.fd, buf, 2), buf);
+		show(read(other.fd, buf, sizeof(buf)), buf);
+		fflush(stdout);
+		exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	close_pair(&pair);
+	close_pair(&other);
+}
+
+static void executes(void)
+{
+	struct pair pair = pair_with("parent, cat");
+	pid_t pid;
+
+	show(read(pair.fd, buf, 8), buf);
+	printf(" ");
+	fflush(stdout);
+	shutdown(pair.peer, SHUT_WR);
+	pid = vfork();
+	if (!pid) {
+		dup2(pair.fd, 0);
+		execlp("cat", "cat", NULL);
+		_exit(1);
+	}
+	waitpid(pid, NULL, 0);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	close_pair(&pair);
+}
+
+static unsigned char pattern(size_t pos)
+{
+	return pos ^ pos >> 8 ^ pos >> 16;
+}
+
+static void *send_stream(void *arg)
+{
+	const struct pair *pair = arg;
+	char block[5000];
+	size_t pos = 0, i;
+
+	while (pos < STREAM_BYTES) {
+		for (i = 0; i < sizeof(block); i++)
+			block[i] = pattern(pos + i);
+		if (send(pair->peer, block, sizeof(block), MSG_NOSIGNAL) !=
+		    sizeof(block))
+			break;
+		pos += sizeof(block);
+	}
+	shutdown(pair->peer, SHUT_WR);
+
+	return NULL;
+}
+
+static ssize_t read_somehow(int fd, char *to, size_t room, unsigned int *seed)
+{
+	size_t count = 1 + rand_r(seed) % room;
+	struct iovec iov[2] = {
+		{ .iov_base = to, .iov_len = count / 2 },
+		{ .iov_base = to + count / 2, .iov_len = count - count / 2 },
+	};
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+
+	switch (rand_r(seed) % 7) {
+	case 0: return read(fd, to, count);
+	case 1: return recvmsg(fd, &msg, 0);
+	case 2: return readv(fd, iov, 2);
+	case 3: return recv(fd, to, count % 2000 + 1, MSG_WAITALL);
+	case 4: recv(fd, to, count, MSG_PEEK);
+		return recv(fd, to, count, 0);
+	case 5: return recvfrom(fd, to, count, 0, NULL, NULL);
+	default: return recv(fd, to, count % 100 + 1, 0);
+	}
+}
+
+/* Returns how many bytes came, wrong ones not counted. */
+static size_t receive_stream(int fd, unsigned int seed)
+{
+	size_t pos = 0, good = 0;
+	char block[40000];
+	ssize_t ret, i;
+
+	while ((ret = read_somehow(fd, block, sizeof(block), &seed)) > 0) {
+		for (i = 0; i < ret; i++)
+			good += (unsigned char)block[i] == pattern(pos + i);
+		pos += ret;
+	}
+
+	return ret ? 0 : good;
+}
+
+static void *one_stream(void *arg)
+{
+	struct pair pair = make_pair();
+	pthread_t sender;
+	size_t good;
+
+	pthread_create(&sender, NULL, send_stream, &pair);
+	good = receive_stream(pair.fd, (uintptr_t)arg);
+	pthread_join(sender, NULL);
+	close_pair(&pair);
+
+	return (void *)good;
+}
+
+static void stream(void)
+{
+	printf(" %zu", (size_t)one_stream((void *)1));
+}
+
+static void threads(void)
+{
+	pthread_t thread[4];
+	void *good;
+	size_t i;
+
+	for (i = 0; i < 4; i++)
+		pthread_create(&thread[i], NULL, one_stream, (void *)(i + 2));
+	for (i = 0; i < 4; i++) {
+		pthread_join(thread[i], &good);
+		printf(" %zu", (size_t)good);
+	}
+}
+
+static void *count_bytes(void *arg)
+{
+	const struct pair *pair = arg;
+	char block[3000];
+	size_t sum = 0;
+	ssize_t ret;
+
+	while ((ret = read(pair->fd, block, sizeof(block))) > 0)
+		sum += ret;
+
+	return (void *)sum;
+}
+
+static void shared_socket(void)
+{
+	struct pair pair = make_pair();
+	pthread_t sender, thread[3];
+	size_t sum = 0, i;
+	void *part;
+
+	pthread_create(&sender, NULL, send_stream, &pair);
+	for (i = 0; i < 3; i++)
+		pthread_create(&thread[i], NULL, count_bytes, &pair);
+	for (i = 0; i < 3; i++) {
+		pthread_join(thread[i], &part);
+		sum += (size_t)part;
+	}
+	pthread_join(sender, NULL);
+	printf(" %zu", sum);
+	close_pair(&pair);
+}
+
+static void cancelled(void)
+{
+	struct pair pair = make_pair(), next = pair_with("after");
+	pthread_t thread;
+	void *result;
+
+	pthread_create(&thread, NULL, count_bytes, &pair);
+	usleep(100 * MS);
+	pthread_cancel(thread);
+	pthread_join(thread, &result);
+	printf(" %s", result == PTHREAD_CANCELED ? "cancelled" : "went on");
+	show(read(next.fd, buf, sizeof(buf)), buf);
+	close_pair(&pair);
+	close_pair(&next);
+}
+
+static sigjmp_buf jump;
+static struct pair handled;
+
+static void on_signal(int signum)
+{
+	char text[8];
+
+	if (signum == SIGUSR2)
+		siglongjmp(jump, 1);
+	if (signum == SIGUSR1 && read(handled.fd, text, 2) == 2)
+		printf(" in handler");
+}
+
+/* A signal comes after 100 ms. */
+static pid_t signal_later(int signum, int flags)
+{
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
+	pid_t pid;
+
+	sigaction(signum, &action, NULL);
+	pid = fork();
+	if (pid)
+		return pid;
+	usleep(100 * MS);
+	kill(getppid(), signum);
+	_exit(0);
+}
+
+static void interrupted(void)
+{
+	struct pair pair = make_pair();
+	pid_t pid, sender;
+
+	handled = pair_with("abcd");
+	pid = signal_later(SIGUSR1, 0);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	waitpid(pid, NULL, 0);
+	pid = signal_later(SIGUSR1, SA_RESTART);
+	sender = send_later(pair.peer, (const char *[]){ "", "", "late", NULL });
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	waitpid(pid, NULL, 0);
+	waitpid(sender, NULL, 0);
+	close_pair(&handled);
+	close_pair(&pair);
+}
+
+static void jumps_out(void)
+{
+	struct pair pair = make_pair();
+	pid_t pid = signal_later(SIGUSR2, SA_NODEFER);
+
+	if (!sigsetjmp(jump, 1))
+		show(read(pair.fd, buf, sizeof(buf)), buf);
+	else
+		printf(" jumped");
+	waitpid(pid, NULL, 0);
+	put(pair.peer, "after");
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	close_pair(&pair);
+}
+
+static const struct {
+	const char	*name;
+	void		(*run)(void);
+} cases[] = {
+	{ "blocks until there is something", blocks },
+	{ "O_NONBLOCK", nonblocking },
+	{ "MSG_DONTWAIT", dontwait },
+	{ "MSG_PEEK", peeks },
+	{ "MSG_WAITALL", waits_for_all },
+	{ "MSG_TRUNC", truncates },
+	{ "SO_RCVTIMEO", times_out },
+	{ "SO_RCVLOWAT", low_water },
+	{ "end of stream", end_of_stream },
+	{ "shutdown by oneself", shut_down },
+	{ "connection reset", reset },
+	{ "wrong arguments", wrong_arguments },
+	{ "errno is kept", keeps_errno },
+	{ "reads of a part", parts },
+	{ "poll, select, epoll", readiness },
+	{ "edge-triggered epoll", edges },
+	{ "urgent data", urgent },
+	{ "readv", vectors },
+	{ "recvmsg", messages },
+	{ "recvfrom", addresses },
+	{ "_FORTIFY_SOURCE", fortified },
+	{ "stdio beside read", with_stdio },
+	{ "IPv6", ipv6 },
+	{ "dup and close", duplicates },
+	{ "a number that changes its meaning", numbers_change },
+	{ "the lowest free number", lowest_number },
+	{ "fork", forks },
+	{ "exec", executes },
+	{ "a stream", stream },
+	{ "streams in threads", threads },
+	{ "threads that share a socket", shared_socket },
+	{ "a cancelled thread", cancelled },
+	{ "signals", interrupted },
+	{ "a jump out of a handler", jumps_out },
+	{ "all descriptors closed", all_closed },
+};
+
+/* Ends, and leaves a child that reads nothing */
+static int leave_child(void)
+{
+	struct pair pair = pair_with("x");
+
+	if (read(pair.fd, buf, 1) != 1)
+		return 1;
+	if (!fork()) {
+		alarm(TIME_LIMIT);
+		pause();
+	}
+
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	alarm(TIME_LIMIT);
+	if (argc > 1 && !strcmp(argv[1], "leave-child"))
+		return leave_child();
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		begin(cases[i].name);
+		cases[i].run();
+		end();
+	}
+
+	return 0;
+}
