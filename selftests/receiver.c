@@ -749,6 +749,26 @@ bool receiver_finish(struct receiver *r)
 	return give_back(r, 0);
 }
 
+/**
+ * receiver_give_back_all() - give everything back, and go on as if it were held
+ * @r: the receiver, with room for all of it in the refill ring
+ *
+ * Return: whether the kernel has taken it.
+ */
+bool receiver_give_back_all(struct receiver *r)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < r->nr_held; i++)
+		if (!ifq_give_back(&r->ifq, r->held[i].off))
+			return fail(r, "the refill ring is full");
+	ifq_refill_submit(&r->ifq);
+	ret = ifq_flush(&r->ifq);
+
+	return !ret || fail(r, "flush: %s", strerror(-ret));
+}
+
 static bool same(struct receiver *r, const char *what, __u64 got, __u64 header,
 		 __u64 fdinfo)
 {

@@ -159,6 +159,7 @@ bool receiver_release(struct receiver *r);
 bool receiver_run_to_copy(struct receiver *r, __u64 bytes);
 bool receiver_run_in_place(struct receiver *r, __u64 bytes, __u64 limit);
 bool receiver_finish(struct receiver *r);
+bool receiver_give_back_all(struct receiver *r);
 bool receiver_check_counters(struct receiver *r);
 void receiver_disconnect(struct receiver *r);
 void receiver_close_ring(struct receiver *r);

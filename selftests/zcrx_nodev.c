@@ -146,6 +146,127 @@ TEST_F_TIMEOUT(nodev, flush, TIMEOUT_S)
 }
 
 /*
+ * Refill entries that give nothing back
+ */
+
+/* Of an ifq with one area, of which the last chunk has never been used */
+static const __u64 wrong_offs[] = {
+	AREA_SIZE - CHUNK,
+	AREA_SIZE,
+	AREA_SIZE + CHUNK / 2,
+	~IORING_ZCRX_AREA_MASK,
+	1ULL << IORING_ZCRX_AREA_SHIFT,
+	1024ULL << IORING_ZCRX_AREA_SHIFT,
+	IORING_ZCRX_AREA_MASK,
+	~0ULL,
+};
+
+/* The one that was written last is counted, and that is all it does. */
+static void expect_invalid(struct __test_metadata *_metadata,
+			   struct receiver *r, const char *what, __u64 off)
+{
+	struct ifq_stats before, after;
+
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &before));
+	ifq_refill_submit(&r->ifq);
+	ASSERT_EQ(0, ifq_flush(&r->ifq));
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &after));
+	EXPECT_EQ(before.invalid_refills + 1, after.invalid_refills)
+		TH_LOG("%s, offset %#llx", what, off);
+	EXPECT_EQ(before.held, after.held)
+		TH_LOG("%s, offset %#llx", what, off);
+	EXPECT_EQ(before.free, after.free)
+		TH_LOG("%s, offset %#llx", what, off);
+}
+
+static void *last_entry(const struct ifq *ifq)
+{
+	return ifq->refill_rqes + ((ifq->refill_tail - 1) & ifq->refill_mask) *
+				  sizeof(struct io_uring_zcrx_rqe);
+}
+
+/* A piece that is held, and padding that is not 0 */
+static void give_back_padded(struct __test_metadata *_metadata,
+			     struct receiver *r)
+{
+	const __u64 off = r->held[0].off;
+	struct io_uring_zcrx_rqe *rqe;
+	struct io_uring_rbuf_rqe *rbuf_rqe;
+
+	ASSERT_TRUE(ifq_give_back(&r->ifq, off));
+	if (!r->ifq.has_rbuf) {
+		rqe = last_entry(&r->ifq);
+		rqe->pad = 1;
+		expect_invalid(_metadata, r, "pad", off);
+		return;
+	}
+	rbuf_rqe = last_entry(&r->ifq);
+	rbuf_rqe->pad = 1;
+	expect_invalid(_metadata, r, "pad", off);
+	ASSERT_TRUE(ifq_give_back(&r->ifq, off));
+	rbuf_rqe = last_entry(&r->ifq);
+	rbuf_rqe->pad2 = 1;
+	expect_invalid(_metadata, r, "pad2", off);
+}
+
+static void give_back_nonsense(struct __test_metadata *_metadata,
+			       struct receiver *r)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(wrong_offs); i++) {
+		ASSERT_TRUE(ifq_give_back(&r->ifq, wrong_offs[i]));
+		expect_invalid(_metadata, r, "no such piece", wrong_offs[i]);
+	}
+	give_back_padded(_metadata, r);
+}
+
+/* Each piece, once more than it was received: what is counted, and what is not */
+TEST_F_TIMEOUT(nodev, give_back_twice, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	struct ifq_stats held, once, twice, end;
+	unsigned int nr;
+
+	ASSERT_EQ(0, receiver_register(r));
+	ASSERT_TRUE(receiver_connect(r, self->host, 1, AREA_SIZE / 16, CHUNK))
+		TH_LOG("%s", r->why);
+	r->hold = ~0U;
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	nr = r->nr_held;
+	give_back_nonsense(_metadata, r);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &held));
+	EXPECT_EQ(nr, held.held);
+
+	ASSERT_TRUE(receiver_give_back_all(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &once));
+	EXPECT_EQ(held.invalid_refills, once.invalid_refills);
+	EXPECT_EQ(0, once.held);
+
+	/* Nothing has come since: the bytes are what they were. */
+	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
+	ASSERT_EQ(0, ifq_flush(&r->ifq));
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &twice));
+	EXPECT_EQ(once.invalid_refills + nr, twice.invalid_refills);
+	EXPECT_EQ(0, twice.held);
+	EXPECT_EQ(once.free, twice.free);
+
+	/* All chunks come round: none has been lost, or become free twice. */
+	receiver_disconnect(r);
+	r->hold = AREA_SIZE / CHUNK / 2;
+	ASSERT_TRUE(receiver_connect(r, self->host, 4, AREA_SIZE / 2,
+				     WRITE_SIZE)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
+	ASSERT_EQ(0, ifq_flush(&r->ifq));
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &end));
+	EXPECT_EQ(twice.invalid_refills, end.invalid_refills);
+	EXPECT_EQ(0, end.held);
+	EXPECT_LE(end.chunks - 1, end.free);
+}
+
+/*
  * Twice the area, and nothing given back: an error with 32-byte completions, a
  * pause with the rbuf ring. Then everything is given back, and goes on.
  */
