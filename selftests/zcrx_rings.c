@@ -249,6 +249,40 @@ TEST_F_TIMEOUT(rings, async, TIMEOUT_S)
 	receive_all(_metadata, self, 2);
 }
 
+/* Each piece twice, to a NIC that wants chunks: half of it is counted as invalid. */
+TEST_F_TIMEOUT(rings, give_back_twice, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	struct ifq_stats stats;
+	unsigned int nr;
+
+	ASSERT_EQ(0, receiver_register(r));
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, 1 << 20, WRITE_SIZE))
+		TH_LOG("%s", r->why);
+	r->hold = ~0U;
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	nr = r->nr_held;
+	ASSERT_TRUE(receiver_give_back_all(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_EQ(0, stats.invalid_refills);
+	EXPECT_EQ(0, stats.held);
+	ASSERT_TRUE(receiver_give_back_all(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_EQ(nr, stats.invalid_refills);
+	EXPECT_EQ(0, stats.held);
+
+	/* Nothing is in two places now. */
+	r->nr_held = 0;
+	receiver_disconnect(r);
+	r->hold = 64;
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 4, self->bytes / 4,
+				     WRITE_SIZE)) TH_LOG("%s", r->why);
+	finish_flows(_metadata, self);
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_EQ(nr, stats.invalid_refills);
+}
+
 /*
  * Who polls the rbuf ring needs neither completions nor system calls: only the
  * end of the request is posted. All fits into area and ring, so that nothing
