@@ -275,6 +275,67 @@ TEST_F(args, read_only_struct)
 	munmap(reg, PAGE);
 }
 
+/* An argument that the kernel writes to, and where its address is */
+struct part {
+	const char	*what;
+	size_t		pointer;
+	size_t		offset;
+	size_t		size;
+};
+
+#define PART(_pointer, _part) {						\
+	.what		= #_part,					\
+	.pointer	= offsetof(struct ifq_args, _pointer),		\
+	.offset		= offsetof(struct ifq_args, _part),		\
+	.size		= sizeof(((struct ifq_args *)0)->_part),	\
+}
+
+static const struct part parts[] = {
+	PART(reg.region_ptr, refill),
+	PART(reg.area_ptr, areas[0]),
+	PART(reg.ext_ptr, ext),
+	/* With an rbuf ring only */
+	PART(ext.rbuf_region_ptr, rbuf),
+};
+
+/* A registration that has this part of its arguments where it can't be written */
+static int register_read_only(FIXTURE_DATA(args) *self, const struct part *part)
+{
+	struct ifq_args args = self->args;
+	void *page = ifq_mmap(PAGE);
+	__u64 addr = (unsigned long)page;
+	int ret;
+
+	memcpy(page, (char *)&args + part->offset, part->size);
+	mprotect(page, PAGE, PROT_READ);
+	memcpy((char *)&self->args + part->pointer, &addr, sizeof(addr));
+	ret = uring_register(&self->ring, REGISTER_ZCRX_IFQ, &self->args.reg, 1);
+	memcpy(&self->args, &args, sizeof(args));
+	munmap(page, PAGE);
+
+	return ret;
+}
+
+/*
+ * One part after the other: the queue is free again, or the next registration
+ * would not come as far as to write.
+ */
+TEST_F(args, read_only_parts)
+{
+	unsigned int i, nr = ARRAY_SIZE(parts) - !variant->rbuf;
+
+	/* Changes nothing, but has an ext struct in either mode. */
+	ifq_args_add_flags(&self->args, ZCRX_REG_SOFT_SPLIT);
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(-EFAULT, register_read_only(self, &parts[i]))
+			TH_LOG("%s", parts[i].what);
+		EXPECT_EQ(0, proc_pinned_kib()) TH_LOG("%s", parts[i].what);
+	}
+	EXPECT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_EQ(0, self->ifq.id);
+	EXPECT_EQ(AREA_SIZE / 1024, proc_pinned_kib());
+}
+
 TEST_F(args, read_only_area)
 {
 	void *area = mmap(NULL, AREA_SIZE, PROT_READ,
