@@ -51,6 +51,7 @@ static const struct refusal refusals[] = {
 	REFUSED(refill.size, PAGE, -EINVAL),
 	REFUSED(refill.size, ENTRIES * 16, -EINVAL),
 	REFUSED(refill.size, ENTRIES * 16 + PAGE - 1, -EINVAL),
+	REFUSED(refill.size, 65536ULL * PAGE, -EINVAL),
 	REFUSED_OR(refill.user_addr, 0, -EFAULT, -EINVAL),
 	REFUSED(refill.user_addr, NOWHERE, -EFAULT),
 	REFUSED(refill.user_addr, -PAGE, -EFAULT),
@@ -91,6 +92,17 @@ static const struct refusal refusals_cqe32[] = {
 	REFUSED(areas[0].len, 4 * GIB + PAGE, -EFAULT),
 };
 
+/* With an ext struct, and still without an rbuf ring */
+static const struct refusal refusals_ext[] = {
+	REFUSED(ext.size, 0, -EINVAL),
+	REFUSED(ext.nr_areas, 1025, -EINVAL),
+	REFUSED(ext.rbuf_entries, 1, -EINVAL),
+	REFUSED(ext.__resv0, 1, -EINVAL),
+	REFUSED(ext.rbuf_region_ptr, NOWHERE, -EINVAL),
+	REFUSED(ext.rbuf_offsets.cqes, 1, -EINVAL),
+	REFUSED(ext.__resv[2], 1, -EINVAL),
+};
+
 static const struct refusal refusals_rbuf[] = {
 	REFUSED(reg.flags, ZCRX_REG_RBUF | ZCRX_REG_IMPORT, -EINVAL),
 	REFUSED(reg.flags, ZCRX_REG_RBUF | ZCRX_REG_NODEV, -EINVAL),
@@ -108,6 +120,7 @@ static const struct refusal refusals_rbuf[] = {
 	REFUSED(ext.nr_areas, ~0U, -EINVAL),
 	REFUSED(ext.rbuf_entries, 0, -EINVAL),
 	REFUSED(ext.rbuf_entries, 32769, -EINVAL),
+	REFUSED(ext.rbuf_entries, ~0U, -EINVAL),
 	REFUSED(ext.__resv0, 1, -EINVAL),
 	REFUSED(ext.rbuf_region_ptr, 0, -EFAULT),
 	REFUSED(ext.rbuf_region_ptr, NOWHERE, -EFAULT),
@@ -120,6 +133,7 @@ static const struct refusal refusals_rbuf[] = {
 	REFUSED(rbuf.size, 0, -EINVAL),
 	REFUSED(rbuf.size, PAGE, -EINVAL),
 	REFUSED(rbuf.size, ENTRIES * 16, -EINVAL),
+	REFUSED(rbuf.size, 65536ULL * PAGE, -EINVAL),
 	REFUSED_OR(rbuf.user_addr, 0, -EFAULT, -EINVAL),
 	REFUSED(rbuf.user_addr, NOWHERE, -EFAULT),
 	REFUSED(rbuf.user_addr, -PAGE, -EFAULT),
@@ -167,12 +181,16 @@ TEST_F(args, refused)
 {
 	check_refusals(_metadata, &self->ring, &self->args, refusals,
 		       ARRAY_SIZE(refusals));
-	if (variant->rbuf)
+	if (variant->rbuf) {
 		check_refusals(_metadata, &self->ring, &self->args,
 			       refusals_rbuf, ARRAY_SIZE(refusals_rbuf));
-	else
+	} else {
 		check_refusals(_metadata, &self->ring, &self->args,
 			       refusals_cqe32, ARRAY_SIZE(refusals_cqe32));
+		ifq_args_add_flags(&self->args, ZCRX_REG_SOFT_SPLIT);
+		check_refusals(_metadata, &self->ring, &self->args,
+			       refusals_ext, ARRAY_SIZE(refusals_ext));
+	}
 
 	/* Nothing is left of all this. */
 	EXPECT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
@@ -185,8 +203,11 @@ TEST_F(args, accepted)
 	struct io_uring_zcrx_ifq_reg *reg = &self->args.reg;
 
 	reg->rq_entries = ENTRIES - 100;
+	if (variant->rbuf)
+		self->args.ext.rbuf_entries = ENTRIES / 2 + 1;
 	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
 	EXPECT_EQ(ENTRIES, reg->rq_entries);
+	EXPECT_EQ(variant->rbuf ? ENTRIES : 0, self->args.ext.rbuf_entries);
 	EXPECT_EQ(0, reg->zcrx_id);
 	EXPECT_EQ(PAGE, reg->rx_buf_len);
 	EXPECT_EQ(0, self->args.areas[0].rq_area_token);
@@ -198,6 +219,7 @@ TEST_F(args, accepted)
 TEST_F(args, clamp)
 {
 	struct io_uring_zcrx_ifq_reg *reg = &self->args.reg;
+	struct io_uring_zcrx_ext_reg *ext = &self->args.ext;
 	struct uring ring;
 
 	ASSERT_EQ(0, uring_init(&ring, IORING_SETUP_CLAMP |
@@ -206,8 +228,11 @@ TEST_F(args, clamp)
 	ifq_args_init(&self->args, nic_ifindex(), nic.rxq, variant->rbuf,
 		      AREA_SIZE, 32768);
 	reg->rq_entries = 100000;
+	if (variant->rbuf)
+		ext->rbuf_entries = ~0U;
 	EXPECT_EQ(0, ifq_register(&self->ifq, &ring, &self->args));
 	EXPECT_EQ(32768, reg->rq_entries);
+	EXPECT_EQ(variant->rbuf ? 32768 : 0, ext->rbuf_entries);
 	uring_exit(&ring);
 }
 
