@@ -562,27 +562,37 @@ TEST_F(args, ctrl)
 	EXPECT_EQ(-EFAULT, ctrl_errno(self, (void *)NOWHERE));
 }
 
-/* 32-byte completions, posted by the task: anything less is refused. */
+/*
+ * 32-byte completions, posted by the task: anything less is refused. A ring that
+ * polls for completions has no requests for sockets, whatever it posts.
+ */
 TEST(ring_flags)
 {
-	static const __u32 flags[] = {
-		0,
-		IORING_SETUP_CQE32,
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+	static const struct {
+		__u32	flags;
+		bool	rbuf;
+	} kinds[] = {
+		{ 0 },
+		{ IORING_SETUP_CQE32 },
+		{ IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN },
+		{ URING_CQE32_FLAGS | IORING_SETUP_IOPOLL },
+		{ IORING_SETUP_IOPOLL, true },
+		{ URING_CQE32_FLAGS | IORING_SETUP_IOPOLL, true },
 	};
 	struct ifq_args args;
 	struct uring ring;
 	struct ifq ifq;
 	unsigned int i;
 
-	ifq_args_init(&args, nic_ifindex(), nic.rxq, false, AREA_SIZE, ENTRIES);
-	for (i = 0; i < ARRAY_SIZE(flags); i++) {
-		ASSERT_EQ(0, uring_init(&ring, flags[i], 64));
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		ifq_args_init(&args, nic_ifindex(), nic.rxq, kinds[i].rbuf,
+			      AREA_SIZE, ENTRIES);
+		ASSERT_EQ(0, uring_init(&ring, kinds[i].flags, 64));
 		EXPECT_EQ(-EINVAL, ifq_register(&ifq, &ring, &args))
-			TH_LOG("IORING_SETUP flags %#x", flags[i]);
+			TH_LOG("IORING_SETUP flags %#x", kinds[i].flags);
 		uring_exit(&ring);
+		ifq_args_free(&args);
 	}
-	ifq_args_free(&args);
 }
 
 /*
@@ -614,6 +624,7 @@ TEST_F(args, recv_zc)
 	int netlink = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 	int local[2], pipefd[2];
 	struct io_uring_sqe good, sqe;
+	unsigned int bit;
 
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, local));
 	ASSERT_EQ(0, pipe(pipefd));
@@ -648,9 +659,18 @@ TEST_F(args, recv_zc)
 	EXPECT_REFUSED(-EINVAL, splice_fd_in, 1);
 	EXPECT_REFUSED(-EINVAL, splice_fd_in, -1);
 	EXPECT_REFUSED(-EINVAL, addr, NOWHERE);
+	EXPECT_REFUSED(-EINVAL, addr, 1ULL << 63);
 	EXPECT_REFUSED(-EINVAL, addr2, 1);
+	EXPECT_REFUSED(-EINVAL, addr2, 1ULL << 63);
 	EXPECT_REFUSED(-EINVAL, msg_flags, MSG_PEEK);
-	EXPECT_REFUSED(-EINVAL, ioprio, good.ioprio | 1U << 15);
+	EXPECT_REFUSED(-EINVAL, buf_index, 1);
+	EXPECT_REFUSED(-EINVAL, buf_index, 0xffff);
+	EXPECT_REFUSED(-EINVAL, __pad2[0], 1);
+	EXPECT_REFUSED(-EINVAL, __pad2[0], 1ULL << 63);
+	EXPECT_REFUSED(-EOPNOTSUPP, flags, IOSQE_BUFFER_SELECT);
+	/* MULTISHOT and POLL_FIRST are the lowest two. */
+	for (bit = 2; bit < 16; bit++)
+		EXPECT_REFUSED(-EINVAL, ioprio, good.ioprio | 1U << bit);
 	EXPECT_REFUSED(-EINVAL, addr3, variant->rbuf ? 1ULL << 32 : 1);
 	if (!variant->rbuf)
 		EXPECT_REFUSED(-EINVAL, ioprio, 0);

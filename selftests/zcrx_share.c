@@ -389,7 +389,10 @@ TEST_F(share, import_read_only)
 	EXPECT_FREE();
 }
 
-/* 32-byte completions, posted by the task, in every ring of such an ifq */
+/*
+ * 32-byte completions, posted by the task, in every ring of such an ifq; and never
+ * one that polls for completions
+ */
 TEST_F(share, ring_flags)
 {
 	static const __u32 flags[] = {
@@ -397,6 +400,7 @@ TEST_F(share, ring_flags)
 		IORING_SETUP_CQE32,
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
 		URING_CQE32_FLAGS,
+		URING_CQE32_FLAGS | IORING_SETUP_IOPOLL,
 	};
 	const bool rbuf = variant->mode != RECV_CQE32;
 	struct ifq_args import;
@@ -407,6 +411,8 @@ TEST_F(share, ring_flags)
 	register_and_export(_metadata, self);
 	for (i = 0; i < ARRAY_SIZE(flags); i++) {
 		want = rbuf || flags[i] == URING_CQE32_FLAGS ? 0 : -EINVAL;
+		if (flags[i] & IORING_SETUP_IOPOLL)
+			want = -EINVAL;
 		ASSERT_EQ(0, uring_init(&ring, flags[i], 64));
 		ifq_args_init_import(&import, self->fd, rbuf);
 		EXPECT_EQ(want, uring_register(&ring, REGISTER_ZCRX_IFQ,
