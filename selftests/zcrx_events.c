@@ -822,6 +822,22 @@ TEST_F(desc, refused)
 	EXPECT_EQ(0, self->ifq.id);
 }
 
+/* While a ring is not enabled there is nobody to be told. */
+TEST_F(desc, ring_disabled)
+{
+	struct uring ring;
+
+	ASSERT_EQ(0, uring_init(&ring, self->ring.flags |
+				IORING_SETUP_R_DISABLED, 64));
+	EXPECT_EQ(-EBADFD, ifq_register(&self->ifq, &ring, &self->args));
+	EXPECT_EQ(0, proc_pinned_kib());
+	ASSERT_EQ(0, uring_register(&ring, IORING_REGISTER_ENABLE_RINGS, NULL,
+				    0));
+	EXPECT_EQ(0, ifq_register(&self->ifq, &ring, &self->args));
+	EXPECT_EQ(0, self->ifq.id);
+	uring_exit(&ring);
+}
+
 /* Right behind the last entry */
 TEST_F(desc, next_to_entries)
 {
