@@ -385,6 +385,34 @@ TEST_F(args, hole_in_area)
 	EXPECT_EQ(0, proc_pinned_kib());
 }
 
+/* As many areas as there can be, however completions come; or none of them */
+TEST_F(args, most_areas)
+{
+	struct ifq_args *args = &self->args;
+	char *area = ifq_mmap(IFQ_MAX_AREAS * PAGE);
+	struct ifq_stats stats;
+	__u64 i;
+
+	/* Changes nothing, but has an ext struct in either mode. */
+	ifq_args_add_flags(args, ZCRX_REG_SOFT_SPLIT);
+	for (i = 0; i < IFQ_MAX_AREAS; i++)
+		ifq_args_set_area(args, i, area + i * PAGE, PAGE);
+	args->areas[IFQ_MAX_AREAS - 1].addr = NOWHERE;
+	EXPECT_EQ(-EFAULT, ifq_register(&self->ifq, &self->ring, args));
+	EXPECT_EQ(0, proc_pinned_kib());
+
+	args->areas[IFQ_MAX_AREAS - 1].addr = (unsigned long)area +
+					      (IFQ_MAX_AREAS - 1) * PAGE;
+	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, args));
+	for (i = 0; i < IFQ_MAX_AREAS; i++)
+		EXPECT_EQ(i << IORING_ZCRX_AREA_SHIFT,
+			  args->areas[i].rq_area_token);
+	EXPECT_EQ(IFQ_MAX_AREAS * PAGE / 1024, proc_pinned_kib());
+	ASSERT_TRUE(ifq_read_stats(&self->ifq, &stats));
+	EXPECT_EQ(IFQ_MAX_AREAS, stats.areas);
+	EXPECT_EQ(IFQ_MAX_AREAS, stats.chunks);
+}
+
 /* One page of memory, again and again: never contiguous */
 TEST_F(args, chunks_not_contiguous)
 {
