@@ -16,6 +16,7 @@
 #define AREA_SIZE	(4 << 20)
 #define CHUNK		4096
 #define ENTRIES		1024
+#define MAX_IFQS	1024
 #define WRITE_SIZE	(64 << 10)
 #define TIMEOUT_S	120
 #define LOOPBACK	"127.0.0.1"
@@ -414,6 +415,36 @@ TEST_F(args, several)
 		EXPECT_EQ(i, self->ifq.id);
 	}
 	EXPECT_EQ(4 * AREA_SIZE / 1024, proc_pinned_kib());
+}
+
+/*
+ * As many as an io_uring can have, all with the same memory: nobody receives. An
+ * imported one counts, too.
+ */
+TEST_F_TIMEOUT(args, too_many, TIMEOUT_S)
+{
+	struct ifq_args args;
+	unsigned int i;
+	int fd, ret = 0;
+
+	self->args.areas[0].len = CHUNK;
+	for (i = 0; i <= MAX_IFQS; i++) {
+		memcpy(&args, &self->args, sizeof(args));
+		ret = ifq_register(&self->ifq, &self->ring, &args);
+		if (ret)
+			break;
+		ASSERT_EQ(i, self->ifq.id);
+	}
+	EXPECT_EQ(MAX_IFQS, i);
+	EXPECT_EQ(-EBUSY, ret);
+	EXPECT_EQ(MAX_IFQS * CHUNK / 1024, proc_pinned_kib());
+
+	fd = ifq_export(&self->ifq);
+	ASSERT_LE(0, fd);
+	ifq_args_init_import(&args, fd, variant->rbuf);
+	EXPECT_EQ(-EBUSY, uring_register(&self->ring, REGISTER_ZCRX_IFQ,
+					 &args.reg, 1));
+	close(fd);
 }
 
 TEST_F(args, no_capability)
