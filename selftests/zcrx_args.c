@@ -8,6 +8,7 @@
 #include <linux/netlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -478,6 +479,26 @@ TEST_F(args, no_capability)
 {
 	ASSERT_EQ(0, proc_drop_capability(CAP_NET_ADMIN));
 	EXPECT_EQ(-EPERM, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_EQ(0, proc_pinned_kib());
+}
+
+/* All capabilities, but those of a user namespace of our own */
+TEST_F(args, user_namespace)
+{
+	if (unshare(CLONE_NEWUSER))
+		SKIP(return, "no user namespace: %s; CONFIG_USER_NS?",
+		     strerror(errno));
+	EXPECT_EQ(-EPERM, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_EQ(0, proc_pinned_kib());
+}
+
+/* The interface is in another network namespace than ours. */
+TEST_F(args, net_namespace)
+{
+	if (unshare(CLONE_NEWNET))
+		SKIP(return, "no network namespace: %s; CONFIG_NET_NS?",
+		     strerror(errno));
+	EXPECT_EQ(-ENODEV, ifq_register(&self->ifq, &self->ring, &self->args));
 	EXPECT_EQ(0, proc_pinned_kib());
 }
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <linux/capability.h>
+#include <sched.h>
 
 #include "kselftest_harness.h"
 #include "ifq.h"
@@ -450,6 +451,16 @@ TEST_F_TIMEOUT(args, too_many, TIMEOUT_S)
 TEST_F(args, no_capability)
 {
 	ASSERT_EQ(0, proc_drop_capability(CAP_NET_ADMIN));
+	EXPECT_EQ(-EPERM, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_EQ(0, proc_pinned_kib());
+}
+
+/* All capabilities, but those of a user namespace of our own */
+TEST_F(args, user_namespace)
+{
+	if (unshare(CLONE_NEWUSER))
+		SKIP(return, "no user namespace: %s; CONFIG_USER_NS?",
+		     strerror(errno));
 	EXPECT_EQ(-EPERM, ifq_register(&self->ifq, &self->ring, &self->args));
 	EXPECT_EQ(0, proc_pinned_kib());
 }
