@@ -11,6 +11,7 @@
 
 #include "kselftest_harness.h"
 #include "ifq.h"
+#include "layout.h"
 #include "nic.h"
 #include "proc.h"
 #include "refusals.h"
