@@ -55,11 +55,34 @@ static bool fail_stalled(struct receiver *r)
 		    s.copying ? "copy" : "on", s.held, s.lent_pages, s.pauses);
 }
 
+/**
+ * receiver_ring_flags() - set up an io_uring of another kind
+ * @mode: how to receive: with 32-byte completions there is one kind only
+ * @nr: which kind, of RECEIVER_RING_KINDS; or more, and they come round
+ *
+ * Return: for the receiver's ring_flags, between receiver_prepare() and
+ * receiver_register().
+ */
+__u32 receiver_ring_flags(enum receiver_mode mode, unsigned int nr)
+{
+	static const __u32 kinds[RECEIVER_RING_KINDS] = {
+		0,
+		IORING_SETUP_SQPOLL,
+		IORING_SETUP_COOP_TASKRUN,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+	};
+
+	if (mode == RECV_CQE32)
+		return URING_CQE32_FLAGS;
+
+	return kinds[nr % RECEIVER_RING_KINDS];
+}
+
 static void init(struct receiver *r, enum receiver_mode mode)
 {
 	memset(r, 0, sizeof(*r));
 	r->mode = mode;
-	r->ring_flags = mode == RECV_CQE32 ? URING_CQE32_FLAGS : 0;
+	r->ring_flags = receiver_ring_flags(mode, 0);
 	r->cq_entries = RECEIVER_ENTRIES;
 	r->requests = &r->ring;
 	r->last_off = ~0ULL;

@@ -137,7 +137,9 @@ struct receiver {
 };
 
 #define RECEIVER_ENTRIES	4096
+#define RECEIVER_RING_KINDS	4
 
+__u32 receiver_ring_flags(enum receiver_mode mode, unsigned int nr);
 void receiver_prepare(struct receiver *r, enum receiver_mode mode,
 		      size_t area_size);
 int receiver_register(struct receiver *r);

@@ -62,13 +62,20 @@ static void limit_memlock(rlim_t bytes)
 
 /* Receives until it is killed; says in *progress how far it got. */
 static void victim(enum receiver_mode mode, unsigned int nr_flows,
-		   __u8 sqe_flags, volatile enum progress *progress)
+		   unsigned int round, volatile enum progress *progress)
 {
 	struct receiver r;
+	int ret;
 
-	if (!receiver_open(&r, mode, AREA_SIZE))
+	receiver_prepare(&r, mode, AREA_SIZE);
+	r.ring_flags = receiver_ring_flags(mode, round / 2);
+	r.sqe_flags = round % 3 == 2 ? IOSQE_ASYNC : 0;
+	ret = receiver_register(&r);
+	if (ret) {
+		snprintf(r.why, sizeof(r.why), "registration: %s",
+			 strerror(-ret));
 		goto failed;
-	r.sqe_flags = sqe_flags;
+	}
 	*progress = REGISTERED;
 	if (!receiver_connect(&r, nic.remote_v4, nr_flows, FLOW_ENDLESS,
 			      WRITE_SIZE) ||
@@ -222,8 +229,8 @@ TEST_F_TIMEOUT(kill, storm, TIMEOUT_S)
 		pid = fork();
 		ASSERT_LE(0, pid);
 		if (!pid)
-			victim(variant->mode, variant->nr_flows,
-			       i % 3 == 2 ? IOSQE_ASYNC : 0, self->progress);
+			victim(variant->mode, variant->nr_flows, i,
+			       self->progress);
 
 		/* Let half of them get as far as receiving. */
 		if (i % 2)

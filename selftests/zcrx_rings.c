@@ -523,19 +523,24 @@ TEST_F_TIMEOUT(rings, reset, TIMEOUT_S)
 	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
 }
 
-/* Rings go with requests in flight: the queue is free at once. */
+/*
+ * Rings go with requests in flight: the queue is free at once. Rings of all kinds,
+ * before their sockets or after, and requests that a worker has had.
+ */
 TEST_F_TIMEOUT(rings, close_in_flight, TIMEOUT_S)
 {
+	const unsigned int nr = 2 * RECEIVER_RING_KINDS;
 	struct receiver *r = &self->r;
 	unsigned int i;
 
-	for (i = 0; i < 10; i++) {
+	for (i = 0; i < 2 * nr; i++) {
 		receiver_prepare(r, variant->mode, AREA_SIZE);
-		r->sqe_flags = i % 3 == 2 ? IOSQE_ASYNC : 0;
+		r->ring_flags = receiver_ring_flags(variant->mode, i / 2);
+		r->sqe_flags = i < nr ? 0 : IOSQE_ASYNC;
 		ASSERT_EQ(0, receiver_register(r)) TH_LOG("round %u", i);
 		ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 2, FLOW_ENDLESS,
 					     WRITE_SIZE)) TH_LOG("%s", r->why);
-		ASSERT_TRUE(receiver_run(r, (i + 1) << 18))
+		ASSERT_TRUE(receiver_run(r, (i % nr + 1) << 17))
 			TH_LOG("%s", r->why);
 		/* The ring first: sockets with chunks in them live on. */
 		if (i % 2)
