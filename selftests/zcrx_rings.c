@@ -4,6 +4,7 @@
  * however a request ends, no byte is lost.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -550,6 +551,74 @@ TEST_F_TIMEOUT(rings, close_in_flight, TIMEOUT_S)
 	}
 }
 
+/*
+ * execve()
+ */
+
+#define AFTER_EXEC	"after-exec"
+#define NOT_RUN		255
+
+/* Receives, and becomes another program meanwhile: see main(). Never returns */
+static void receive_and_exec(enum receiver_mode mode, __u32 ring_flags,
+			     bool keep)
+{
+	char rxq[16], mode_arg[16];
+	struct receiver r;
+
+	receiver_prepare(&r, mode, AREA_SIZE);
+	r.ring_flags = ring_flags;
+	if (receiver_register(&r) ||
+	    !receiver_connect(&r, nic.remote_v4, 2, FLOW_ENDLESS, WRITE_SIZE) ||
+	    !receiver_run(&r, 256 << 10))
+		_exit(NOT_RUN);
+	if (keep)
+		fcntl(r.ring.fd, F_SETFD, 0);
+	snprintf(rxq, sizeof(rxq), "%u", nic.rxq);
+	snprintf(mode_arg, sizeof(mode_arg), "%u", mode);
+	execl("/proc/self/exe", "zcrx_rings", AFTER_EXEC, nic.name, rxq,
+	      mode_arg, NULL);
+	_exit(NOT_RUN);
+}
+
+/* Nothing comes before it in the new program. Returns what the program does. */
+static int register_after_exec(char **args)
+{
+	static struct receiver r;
+
+	nic.name = args[0];
+	nic.rxq = atoi(args[1]);
+	receiver_prepare(&r, atoi(args[2]), AREA_SIZE);
+
+	return -receiver_register(&r);
+}
+
+/*
+ * Another program runs: the ring is closed, unless it was meant to stay, and the
+ * queue is free at once. When that one has ended it is in any case.
+ */
+TEST_F_TIMEOUT(rings, exec_in_flight, TIMEOUT_S)
+{
+	unsigned int i;
+	__u32 flags;
+	int status;
+	pid_t pid;
+
+	for (i = 0; i < 2 * RECEIVER_RING_KINDS; i++) {
+		const bool keep = i % 2;
+
+		flags = receiver_ring_flags(variant->mode, i / 2);
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid)
+			receive_and_exec(variant->mode, flags, keep);
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		ASSERT_TRUE(WIFEXITED(status));
+		EXPECT_EQ(keep ? EEXIST : 0, WEXITSTATUS(status))
+			TH_LOG("IORING_SETUP flags %#x, kept: %d", flags, keep);
+	}
+	EXPECT_EQ(0, receiver_register(&self->r));
+}
+
 /* Another process has the ring: it holds the queue, until it dies. */
 TEST_F_TIMEOUT(rings, last_user, TIMEOUT_S)
 {
@@ -603,4 +672,11 @@ TEST_F_TIMEOUT(rings, socket_outlives_ring, TIMEOUT_S)
 	flow_close(&flow);
 }
 
-ZCRX_TEST_MAIN
+int main(int argc, char **argv)
+{
+	if (argc == 5 && !strcmp(argv[1], AFTER_EXEC))
+		return register_after_exec(argv + 2);
+	nic_setup();
+
+	return test_harness_run(argc, argv);
+}
