@@ -672,6 +672,144 @@ TEST_F_TIMEOUT(rings, socket_outlives_ring, TIMEOUT_S)
 	flow_close(&flow);
 }
 
+/*
+ * The area's memory is no more where it was, or not there at all: kernel and NIC
+ * go on with what was registered.
+ */
+
+/* So large that the NIC gets chunks only */
+#define LARGE_AREA	(2 * AREA_SIZE)
+#define OWN_BYTES	(AREA_SIZE / 8)
+#define PLAIN_BYTES	(AREA_SIZE / 2)
+
+static bool move_area(struct ifq *ifq)
+{
+	struct io_uring_zcrx_area_reg *area = &ifq->areas[0];
+	void *p = (void *)(unsigned long)area->addr;
+	void *to = mmap(NULL, area->len, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	to = mremap(p, area->len, area->len, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	area->addr = (unsigned long)to;
+
+	return to != MAP_FAILED;
+}
+
+TEST_F_TIMEOUT(rings, area_moved, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	unsigned int i;
+
+	connect_flows(_metadata, self, 2);
+	for (i = 1; i < 8; i++) {
+		ASSERT_TRUE(receiver_run(r, i * self->bytes / 8))
+			TH_LOG("%s", r->why);
+		ASSERT_TRUE(move_area(&r->ifq));
+	}
+	finish_flows(_metadata, self);
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+}
+
+/* Maps a file there, or anywhere. */
+static bool map_area(struct io_uring_zcrx_area_reg *area, int fd)
+{
+	void *p = mmap((void *)(unsigned long)area->addr, area->len,
+		       PROT_READ | PROT_WRITE,
+		       MAP_SHARED | (area->addr ? MAP_FIXED : 0), fd, 0);
+
+	area->addr = (unsigned long)p;
+
+	return p != MAP_FAILED;
+}
+
+/* An area that is a file's memory, a flow of ours, and somebody else's */
+static void connect_with_file(struct __test_metadata *_metadata,
+			      FIXTURE_DATA(rings) *self,
+			      enum receiver_mode mode, struct flow *plain,
+			      int *fd)
+{
+	struct receiver *r = &self->r;
+
+	receiver_prepare(r, mode, LARGE_AREA);
+	*fd = memfd_create("area", MFD_CLOEXEC);
+	ASSERT_LE(0, *fd);
+	ASSERT_EQ(0, ftruncate(*fd, LARGE_AREA));
+	ASSERT_TRUE(map_area(&r->args.areas[0], *fd));
+	self->bytes = OWN_BYTES;
+	connect_flows(_metadata, self, 1);
+	ASSERT_EQ(0, flow_connect(plain, nic.remote_v4, PLAIN_BYTES,
+				  WRITE_SIZE));
+	ASSERT_TRUE(receiver_run(r, OWN_BYTES / 4)) TH_LOG("%s", r->why);
+}
+
+/* Reads on up to this byte, as any program does. */
+static bool read_plain(struct flow *flow, __u64 end)
+{
+	static char buf[1 << 14];
+	ssize_t n;
+
+	while (flow->got < end) {
+		n = recv(flow->fd, buf, sizeof(buf), 0);
+		if (n <= 0 || !flow_receive(flow, buf, n))
+			return false;
+	}
+
+	return true;
+}
+
+/* All of it was in chunks, and is right. */
+static void finish_plain(struct __test_metadata *_metadata,
+			 const struct ifq *ifq, struct flow *plain)
+{
+	struct ifq_stats stats;
+
+	ASSERT_TRUE(read_plain(plain, PLAIN_BYTES + PATTERN_DIGEST_SIZE))
+		TH_LOG("wrong after %llu bytes", plain->got);
+	EXPECT_TRUE(flow_complete(plain));
+	flow_close(plain);
+	ASSERT_TRUE(ifq_read_stats(ifq, &stats));
+	EXPECT_EQ(0, stats.lent_pages);
+}
+
+/* What comes while it is not mapped is there when it is again. */
+TEST_F_TIMEOUT(rings, area_unmapped, TIMEOUT_S)
+{
+	struct io_uring_zcrx_area_reg *area = &self->r.ifq.areas[0];
+	struct flow plain;
+	int fd;
+
+	connect_with_file(_metadata, self, variant->mode, &plain, &fd);
+	ASSERT_TRUE(read_plain(&plain, PLAIN_BYTES / 2));
+	ASSERT_EQ(0, munmap((void *)(unsigned long)area->addr, area->len));
+	finish_plain(_metadata, &self->r.ifq, &plain);
+
+	area->addr = 0;
+	ASSERT_TRUE(map_area(area, fd));
+	finish_flows(_metadata, self);
+	ASSERT_TRUE(receiver_check_counters(&self->r))
+		TH_LOG("%s", self->r.why);
+	close(fd);
+}
+
+/* Nobody but the kernel has the pages afterwards: our own bytes are lost. */
+TEST_F_TIMEOUT(rings, area_truncated, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	struct flow plain;
+	int fd;
+
+	connect_with_file(_metadata, self, variant->mode, &plain, &fd);
+	ASSERT_TRUE(read_plain(&plain, PLAIN_BYTES / 2));
+	ASSERT_EQ(0, ftruncate(fd, 0));
+	close(fd);
+	finish_plain(_metadata, &r->ifq, &plain);
+	uring_exit(&r->ring);
+
+	receiver_prepare(r, variant->mode, AREA_SIZE);
+	self->bytes = OWN_BYTES;
+	receive_all(_metadata, self, 2);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 5 && !strcmp(argv[1], AFTER_EXEC))
