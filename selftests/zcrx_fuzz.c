@@ -116,7 +116,6 @@ static struct {
 
 static struct fuzz_counts counts[NR_SHAPES], mmaps;
 static unsigned long nr_stages, nr_nic_stages;
-static bool has_nodev;
 
 /* Nothing optional is left out. */
 static bool complete;
@@ -322,7 +321,7 @@ static __u32 ext_flags(bool rbuf)
 {
 	__u32 flags = rbuf ? ZCRX_REG_RBUF : 0;
 
-	if (has_nodev && (complete || one_in(4)))
+	if (complete || one_in(4))
 		flags |= ZCRX_REG_MANUAL_RESUME;
 
 	return flags;
@@ -357,7 +356,7 @@ static void build_registration(struct call *c, bool rbuf)
 		add_ext(c, nr_areas, rbuf ? 1U << rnd_below(8) : 0);
 	}
 	add_areas(c, nr_areas, buf_len ?: PAGE);
-	if (has_nodev && (complete || one_in(2)))
+	if (complete || one_in(2))
 		size += add_event(c, entries);
 	region = a_region(size);
 	add_part(c, &region, sizeof(region), 0,
@@ -650,7 +649,7 @@ static bool stage_open(bool nic_stage, bool odd_rings)
 
 	memset(&stage, 0, sizeof(stage));
 	stage.open = true;
-	stage.nic = nic_stage || !has_nodev;
+	stage.nic = nic_stage;
 	nr_stages++;
 	nr_nic_stages += stage.nic;
 	for (i = 0; i < NR_RINGS; i++)
@@ -742,19 +741,6 @@ static bool unpinned_soon(void)
 	return false;
 }
 
-static bool detect_nodev(void)
-{
-	int ret;
-
-	has_nodev = true;
-	if (!stage_open(false, false))
-		return false;
-	ret = issue_plain(REGISTER_RBUF);
-	stage_close();
-
-	return !ret;
-}
-
 /*
  * Tests
  */
@@ -774,10 +760,6 @@ FIXTURE_SETUP(calls)
 	if (nic.rxq && nic.remote_v4)
 		ASSERT_TRUE(neighbour_start_plain(&self->neighbour));
 	ASSERT_TRUE(map_memory());
-	has_nodev = detect_nodev();
-	if (!has_nodev)
-		TH_LOG("no NODEV in this kernel: all is done on %s", nic.name);
-	memset(counts, 0, sizeof(counts));
 	self->nr_fds = open_fds();
 	ASSERT_TRUE(unpinned_soon());
 }
@@ -1000,12 +982,6 @@ TEST_F_TIMEOUT(calls, every_value, 900)
  * Every place at the end of memory
  */
 
-/* Without NODEV a second registration comes too early. */
-static bool right_or_too_early(int ret)
-{
-	return !ret || (!has_nodev && ret == -EEXIST);
-}
-
 /* What a query wants to know is not looked at if there is no such thing. */
 static bool must_fault(const struct call *c)
 {
@@ -1036,8 +1012,7 @@ static void every_end(struct __test_metadata *_metadata,
 		place_before_readonly(&c.parts[part], mapped);
 		link_parts(&c);
 		ret = issue(&c);
-		EXPECT_TRUE(ret == -EFAULT || ret == right ||
-			    right_or_too_early(ret))
+		EXPECT_TRUE(ret == -EFAULT || ret == right)
 			TH_LOG("%s: %zu bytes of struct %u are writable: %d, not %d",
 			       shape_names[shape], mapped, part, ret, right);
 	}
@@ -1090,7 +1065,7 @@ TEST_F_TIMEOUT(calls, ext_size, 300)
 		place_before_hole(p, size);
 		link_parts(&c);
 		ret = issue(&c);
-		EXPECT_TRUE(size == right ? right_or_too_early(ret) :
+		EXPECT_TRUE(size == right ? !ret :
 			    ret == -EINVAL || ret == -EFAULT)
 			TH_LOG("size %u: %d", size, ret);
 	}
@@ -1240,8 +1215,7 @@ static void check_mix(struct __test_metadata *_metadata)
 	unsigned long ok = counts[REGISTER_RBUF].ok + counts[REGISTER_CQE32].ok;
 
 	TH_LOG("%lu of %lu registrations succeeded", ok, all);
-	if (has_nodev)
-		EXPECT_LE(MIN_SUCCESS * all, 100 * ok);
+	EXPECT_LE(MIN_SUCCESS * all, 100 * ok);
 }
 
 static void run_at_random(struct __test_metadata *_metadata,
