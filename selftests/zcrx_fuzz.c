@@ -17,6 +17,7 @@
 #include "kselftest_harness.h"
 #include "fuzz.h"
 #include "ifq.h"
+#include "memlock.h"
 #include "neighbour.h"
 #include "nic.h"
 #include "proc.h"
@@ -149,6 +150,9 @@ enum {
 static const int view_to_file[VIEW_PAGES] = { 0, 1, -1, 2, 3, -1 };
 
 static __u8 *view, *view_rw;
+
+/* What there may be at a time, with what has not gone yet; some want more. */
+#define LOCKED_MAX	(64UL << 20)
 
 /* Memory to receive into, with holes around it, and for rings */
 #define POOL_PAGES	512
@@ -809,6 +813,7 @@ FIXTURE_SETUP(calls)
 	TH_LOG("ZCRX_FUZZ_SEED=%llu", fuzz_seed());
 	fuzz_begin(0);
 	fuzz_overlaps(true);
+	ASSERT_EQ(0, memlock_be_charged(LOCKED_MAX));
 	if (nic.rxq && nic.remote_v4)
 		ASSERT_TRUE(neighbour_start_plain(&self->neighbour));
 	ASSERT_TRUE(map_memory());
@@ -829,6 +834,12 @@ static void check_neighbour(struct __test_metadata *_metadata,
 	nic_steer(nic.rxq);
 }
 
+static void check_charges(struct __test_metadata *_metadata)
+{
+	EXPECT_EQ(0, memlock_wait_uncharged(RECV_RBUF, POOL_PAGES * PAGE))
+		TH_LOG("what was locked is still charged");
+}
+
 FIXTURE_TEARDOWN(calls)
 {
 	unsigned int i;
@@ -836,6 +847,8 @@ FIXTURE_TEARDOWN(calls)
 	fuzz_overlaps(false);
 	if (self->neighbour.pid)
 		check_neighbour(_metadata, &self->neighbour);
+	if (!stage.open)
+		check_charges(_metadata);
 	for (i = 0; i < NR_SHAPES; i++)
 		if (fuzz_total(&counts[i]))
 			TH_LOG("%s: %s", shape_names[i],
@@ -864,12 +877,15 @@ static void continue_racer(void)
 static void check_queue_is_free(struct __test_metadata *_metadata)
 {
 	stop_racer();
+	/* What has just been closed may be charged a little longer. */
+	memlock_limit(RLIM_INFINITY);
 	ASSERT_TRUE(stage_open(true, false));
 	EXPECT_EQ(0, call_plainly(REGISTER_RBUF)) {
 		TH_LOG("the queue can't be registered again");
 	}
 	EXPECT_TRUE(stage_is_right());
 	stage_close();
+	memlock_limit(LOCKED_MAX);
 	continue_racer();
 }
 
