@@ -12,6 +12,7 @@
 #include "pattern.h"
 
 #define DEFAULT_CASES	8000
+#define MOST_PER_LINE	10000
 
 #define DEBUGFS		"/sys/kernel/debug"
 #define DMA_DEBUG	DEBUGFS "/dma-api/driver_filter"
@@ -56,17 +57,32 @@ __u64 fuzz_seed(void)
 
 static void to_kernel_log(unsigned long nr)
 {
-	/* Not so often that it would drive a splat out of the log */
-	unsigned long every = fuzz_cases() / 16 ?: 1;
 	char line[128];
 	int len;
 
-	if (kmsg < 0 || nr % every)
+	if (kmsg < 0)
 		return;
 	len = snprintf(line, sizeof(line), "%s: seed %llu, case %lu\n", prefix,
 		       seed, nr);
 	if (write(kmsg, line, len) != len)
 		kmsg = -1;
+}
+
+/* Not so often that it would drive a splat out of the kernel's log */
+static unsigned long cases_per_line(void)
+{
+	unsigned long share = fuzz_cases() / 16;
+
+	return share < MOST_PER_LINE ? share ?: 1 : MOST_PER_LINE;
+}
+
+/* How far it got */
+static void tell(unsigned long nr)
+{
+	if (nr % cases_per_line())
+		return;
+	ksft_print_msg("%s: case %lu\n", prefix, nr);
+	to_kernel_log(nr);
 }
 
 /**
@@ -96,7 +112,7 @@ void fuzz_setup(const char *name)
 void fuzz_begin(unsigned long nr)
 {
 	state = pattern_word(seed, nr);
-	to_kernel_log(nr);
+	tell(nr);
 }
 
 /**

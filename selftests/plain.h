@@ -36,6 +36,7 @@ extern const struct plain_way plain_recvmsg;
 extern const struct plain_way plain_readv;
 extern const struct plain_way plain_trunc;
 extern const struct plain_way plain_waitall;
+extern const struct plain_way plain_peek;
 extern const struct plain_way plain_zerocopy;
 extern const struct plain_way plain_io_uring;
 

@@ -8,15 +8,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/io_uring/query.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "admin.h"
 #include "faults.h"
 #include "kselftest_harness.h"
+#include "memlock.h"
 #include "nic.h"
 #include "plain.h"
 #include "proc.h"
@@ -92,19 +91,12 @@ static bool is_pinned(size_t size, unsigned int patience_ms)
 	return is_pinned_or(size, size, patience_ms);
 }
 
-static void limit_memlock(rlim_t bytes)
-{
-	struct rlimit limit = { bytes, RLIM_INFINITY };
-
-	setrlimit(RLIMIT_MEMLOCK, &limit);
-}
-
 /* Charged for all that is pinned, with room for two ifqs: not for what leaks. */
 static void prepare(struct __test_metadata *_metadata)
 {
 	ASSERT_TRUE(faults_open());
-	ASSERT_EQ(0, proc_drop_capability(CAP_IPC_LOCK));
-	limit_memlock(2 * (AREA_SIZE + SMALL_AREA + RINGS_SIZE));
+	ASSERT_EQ(0, memlock_be_charged(2 * (AREA_SIZE + SMALL_AREA +
+					     RINGS_SIZE)));
 }
 
 static struct tally begin(enum faults_kind kind)
@@ -456,7 +448,7 @@ FIXTURE_VARIANT_ADD(call, import) {
 
 static bool before_add_area(call_data *self)
 {
-	limit_memlock(RLIM_INFINITY);
+	memlock_limit(RLIM_INFINITY);
 	memset(&self->area, 0, sizeof(self->area));
 	self->area.addr = (unsigned long)ifq_mmap(SMALL_AREA);
 	self->area.len = SMALL_AREA;

@@ -15,6 +15,7 @@
 
 #include "kselftest_harness.h"
 #include "fuzz.h"
+#include "memlock.h"
 #include "neighbour.h"
 #include "nic.h"
 #include "receiver.h"
@@ -625,6 +626,8 @@ FIXTURE_SETUP(hostile)
 	TH_LOG("ZCRX_FUZZ_SEED=%llu", fuzz_seed());
 	fuzz_begin(0);
 	fuzz_overlaps(variant->scribble);
+	/* Without a limit: neighbours are charged to the same user. */
+	ASSERT_EQ(0, memlock_be_charged(RLIM_INFINITY));
 	has_events = detect_events();
 	self->report = mmap(NULL, sizeof(*self->report), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -739,6 +742,13 @@ static void check_neighbour(struct __test_metadata *_metadata,
 	EXPECT_TRUE(neighbour_end(n)) TH_LOG("the neighbour ended by itself");
 }
 
+static void check_charges(struct __test_metadata *_metadata,
+			  enum receiver_mode mode)
+{
+	EXPECT_EQ(0, memlock_wait_uncharged(mode, AREA_SIZE))
+		TH_LOG("what was locked is still charged");
+}
+
 /*
  * Other people's flows come in through the queue of the hostile program, and
  * leave its chunks when they are read. Whatever it gives back in the meantime,
@@ -784,6 +794,7 @@ TEST_F_TIMEOUT(hostile, others, fuzz_timeout())
 		TH_LOG("%s", r.why);
 	ASSERT_TRUE(receiver_run(&r, 0)) TH_LOG("%s", r.why);
 	receiver_close(&r);
+	check_charges(_metadata, variant->mode);
 }
 
 /* What a system call may take, however many requests there are */
@@ -815,6 +826,7 @@ TEST(many_requests)
 	time_t begin;
 	int i, fds[2];
 
+	ASSERT_EQ(0, memlock_be_charged(RLIM_INFINITY));
 	ASSERT_TRUE(receiver_open(&r, RECV_RBUF, AREA_SIZE))
 		TH_LOG("%s", r.why);
 	ASSERT_TRUE(connect_quietly(fds));
@@ -836,6 +848,7 @@ TEST(many_requests)
 	receiver_close(&r);
 	close(fds[0]);
 	close(fds[1]);
+	check_charges(_metadata, RECV_RBUF);
 }
 
 int main(int argc, char **argv)

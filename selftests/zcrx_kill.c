@@ -3,14 +3,12 @@
  * A receiver dies at any moment, under traffic: once its parent knows, the queue
  * can be registered again, at the first attempt.
  */
-#include <errno.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
+#include "memlock.h"
 #include "nic.h"
 #include "proc.h"
 #include "receiver.h"
@@ -27,9 +25,6 @@
 
 /* Less than an area, of which none must stay */
 #define LOST_KIB	(AREA_SIZE / 2 >> 10)
-
-/* There is room for an area and rings, and not for what anybody left. */
-#define TIGHT_LIMIT	(AREA_SIZE + (1 << 20))
 
 /* Where a receiver was when it died */
 enum progress {
@@ -51,13 +46,6 @@ static unsigned int nr_rounds(void)
 	const char *value = getenv("ZCRX_KILLS");
 
 	return value && *value ? strtoul(value, NULL, 0) : ROUNDS;
-}
-
-static void limit_memlock(rlim_t bytes)
-{
-	struct rlimit limit = { bytes, RLIM_INFINITY };
-
-	setrlimit(RLIMIT_MEMLOCK, &limit);
 }
 
 /* Receives until it is killed; says in *progress how far it got. */
@@ -117,9 +105,7 @@ FIXTURE_SETUP(kill)
 	self->progress = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->progress);
-	/* Who has the capability is charged for nothing. */
-	limit_memlock(RLIM_INFINITY);
-	ASSERT_EQ(0, proc_drop_capability(CAP_IPC_LOCK));
+	ASSERT_EQ(0, memlock_be_charged(RLIM_INFINITY));
 }
 
 FIXTURE_TEARDOWN(kill)
@@ -138,36 +124,6 @@ static void receive_all(struct __test_metadata *_metadata,
 		TH_LOG("%s", r.why);
 	ASSERT_TRUE(receiver_run(&r, 0)) TH_LOG("%s", r.why);
 	receiver_close(&r);
-}
-
-static int try_to_register(enum receiver_mode mode)
-{
-	struct receiver r;
-	int ret;
-
-	receiver_prepare(&r, mode, AREA_SIZE);
-	ret = receiver_register(&r);
-	if (!ret)
-		receiver_close_ring(&r);
-	ifq_args_free(&r.args);
-
-	return ret;
-}
-
-static void expect_uncharged(struct __test_metadata *_metadata,
-			     enum receiver_mode mode)
-{
-	unsigned int ms;
-	int ret;
-
-	limit_memlock(TIGHT_LIMIT);
-	for (ms = 0; ms < PATIENCE_MS; ms += 50) {
-		ret = try_to_register(mode);
-		if (ret != -ENOMEM)
-			break;
-		proc_sleep_ms(50);
-	}
-	EXPECT_EQ(0, ret) TH_LOG("what was locked is still charged");
 }
 
 /* Sum of the numbers in lines of this kind */
@@ -250,7 +206,8 @@ TEST_F_TIMEOUT(kill, storm, TIMEOUT_S)
 
 	/* The one after the last works, and nothing of the others stays. */
 	receive_all(_metadata, variant->mode);
-	expect_uncharged(_metadata, variant->mode);
+	EXPECT_EQ(0, memlock_wait_uncharged(variant->mode, AREA_SIZE))
+		TH_LOG("what was locked is still charged");
 	expect_memory(_metadata, before);
 }
 

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "capture.h"
 #include "datagram.h"
 #include "kselftest_harness.h"
 #include "nic.h"
@@ -125,6 +126,7 @@ FIXTURE_VARIANT_ADD(plain, recvmsg) { .way = &plain_recvmsg };
 FIXTURE_VARIANT_ADD(plain, readv) { .way = &plain_readv };
 FIXTURE_VARIANT_ADD(plain, msg_trunc) { .way = &plain_trunc };
 FIXTURE_VARIANT_ADD(plain, msg_waitall) { .way = &plain_waitall };
+FIXTURE_VARIANT_ADD(plain, msg_peek) { .way = &plain_peek };
 FIXTURE_VARIANT_ADD(plain, tcp_zerocopy) { .way = &plain_zerocopy };
 FIXTURE_VARIANT_ADD(plain, io_uring) { .way = &plain_io_uring };
 
@@ -397,6 +399,72 @@ TEST_F_TIMEOUT(onward, sendfile, TIMEOUT_S)
 		}
 	}
 	EXPECT_TRUE(flow_complete(&self->flow));
+}
+
+/*
+ * What a packet socket captures, of our flow and of somebody else's. Frames
+ * that wait in the socket keep their chunks, whatever the queue receives next.
+ */
+
+static struct capture captured;
+
+FIXTURE(capture)
+{
+	struct receiver r;
+};
+
+FIXTURE_VARIANT(capture)
+{
+	enum capture_way way;
+};
+
+FIXTURE_VARIANT_ADD(capture, recv) { .way = CAPTURE_RECV };
+FIXTURE_VARIANT_ADD(capture, ring) { .way = CAPTURE_RING };
+
+FIXTURE_SETUP(capture)
+{
+	SETUP_RECEIVER(&self->r, RECV_CQE32);
+	ASSERT_TRUE(capture_open(&captured, variant->way))
+		TH_LOG("%s", captured.why);
+}
+
+FIXTURE_TEARDOWN(capture)
+{
+	capture_close(&captured);
+	close_receiver(_metadata, &self->r);
+}
+
+/* Before the frames are looked at, all chunks that are free come round. */
+static void expect_captured(struct __test_metadata *_metadata,
+			    struct receiver *r, const struct flow *flow)
+{
+	ASSERT_TRUE(capture_stop(&captured));
+	ASSERT_RECEIVER(r, receiver_connect(r, nic.remote_v4, 1, FLOW_ENDLESS,
+					    WRITE_SIZE));
+	ASSERT_RECEIVER(r, stir(r));
+	EXPECT_TRUE(capture_check(&captured, flow))
+		TH_LOG("%s", captured.why);
+}
+
+TEST_F_TIMEOUT(capture, ours, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+
+	ASSERT_RECEIVER(r, receiver_connect(r, nic.remote_v4, 1, CAPTURE_BYTES,
+					    WRITE_SIZE));
+	ASSERT_RECEIVER(r, receiver_run(r, 0));
+	expect_captured(_metadata, r, &r->flows[0]);
+}
+
+TEST_F_TIMEOUT(capture, plain, TIMEOUT_S)
+{
+	struct flow flow;
+
+	ASSERT_EQ(0, flow_connect(&flow, nic.remote_v4, CAPTURE_BYTES,
+				  WRITE_SIZE));
+	EXPECT_RIGHT(plain_read_all(&flow, &plain_recv));
+	expect_captured(_metadata, &self->r, &flow);
+	flow_close(&flow);
 }
 
 /*

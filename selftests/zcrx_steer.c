@@ -4,13 +4,9 @@
  * are right, and the right bytes for everybody when they are not.
  */
 #include <fcntl.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <net/ethernet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "capture.h"
 #include "kselftest_harness.h"
 #include "nic.h"
 #include "probe.h"
@@ -381,130 +377,25 @@ TEST_F_TIMEOUT(steer, plain_splice, TIMEOUT_S)
 }
 
 /*
- * A packet socket (tcpdump) sees whole frames: the payload of each one is
- * somewhere in a stream, at the place that its sequence number says, and
- * together they are all of it.
+ * A packet socket
  */
-
-#define CAPTURED	(1 << 20)
-
-/**
- * struct capture - a packet socket, and what it saw of a flow
- * @fd: the socket
- * @port: ours
- * @first: sequence number of the stream's first byte; 0 if not known yet
- * @frames: so many had payload
- * @seen: which bytes of the stream
- */
-struct capture {
-	int		fd;
-	unsigned short	port;
-	__u32		first;
-	unsigned int	frames;
-	bool		seen[CAPTURED + PATTERN_DIGEST_SIZE];
-};
-
-/* It has room for everything, however much memory each frame takes. */
-static bool capture_open(struct capture *c)
-{
-	struct sockaddr_ll ll = {
-		.sll_family	= AF_PACKET,
-		.sll_protocol	= htons(ETH_P_IP),
-		.sll_ifindex	= nic_ifindex(),
-	};
-	struct timeval second = { .tv_sec = 1 };
-	int size = 32 * CAPTURED;
-
-	memset(c, 0, sizeof(*c));
-	c->fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_IP));
-
-	return c->fd >= 0 &&
-	       !setsockopt(c->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size,
-			   sizeof(size)) &&
-	       !setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &second,
-			   sizeof(second)) &&
-	       !bind(c->fd, (struct sockaddr *)&ll, sizeof(ll));
-}
-
-static unsigned short local_port(const struct flow *flow)
-{
-	struct sockaddr_in addr = {};
-	socklen_t len = sizeof(addr);
-
-	getsockname(flow->fd, (struct sockaddr *)&addr, &len);
-
-	return ntohs(addr.sin_port);
-}
-
-/* Looks at an IP packet; returns whether it is right, if it is of this flow. */
-static bool capture_packet(struct capture *c, const struct flow *flow,
-			   const unsigned char *ip)
-{
-	unsigned int ihl = (ip[0] & 15) * 4, doff, len;
-	const unsigned char *tcp = ip + ihl;
-	__u32 seq, off;
-
-	if (ip[9] != IPPROTO_TCP || (tcp[2] << 8 | tcp[3]) != c->port)
-		return true;
-	doff = (tcp[12] >> 4) * 4;
-	len = (ip[2] << 8 | ip[3]) - ihl - doff;
-	seq = (__u32)tcp[4] << 24 | tcp[5] << 16 | tcp[6] << 8 | tcp[7];
-	if (tcp[13] & TH_SYN)
-		c->first = seq + 1;
-	if (!len || !c->first)
-		return true;
-	c->frames++;
-	off = seq - c->first;
-	if (off + len > sizeof(c->seen))
-		return false;
-	memset(c->seen + off, true, len);
-
-	return flow_check(flow, tcp + doff, len, off);
-}
-
-/* Returns whether all that was captured up to now is right. */
-static bool capture_check(struct capture *c, const struct flow *flow)
-{
-	static unsigned char frame[1 << 17];
-	struct sockaddr_ll ll;
-	socklen_t len;
-	ssize_t n;
-
-	c->port = local_port(flow);
-	do {
-		len = sizeof(ll);
-		n = recvfrom(c->fd, frame, sizeof(frame), 0,
-			     (struct sockaddr *)&ll, &len);
-		if (n < ETH_HLEN + 40 || ll.sll_pkttype != PACKET_HOST)
-			continue;
-		if (!capture_packet(c, flow, frame + ETH_HLEN))
-			return false;
-	} while (n > 0);
-	close(c->fd);
-
-	return true;
-}
 
 static void expect_captured(struct __test_metadata *_metadata,
 			    struct capture *c, const struct flow *flow)
 {
-	unsigned int i, nr = 0;
-
-	EXPECT_TRUE(capture_check(c, flow))
-		TH_LOG("frame %u: wrong bytes", c->frames);
-	for (i = 0; i < sizeof(c->seen); i++)
-		nr += c->seen[i];
-	EXPECT_EQ(sizeof(c->seen), nr)
-		TH_LOG("%u bytes in %u frames", nr, c->frames);
+	EXPECT_TRUE(capture_check(c, flow)) TH_LOG("%s", c->why);
+	capture_close(c);
 }
 
 TEST_F_TIMEOUT(steer, capture, TIMEOUT_S)
 {
 	static struct capture capture;
 
-	ASSERT_TRUE(capture_open(&capture));
-	ASSERT_TRUE(receiver_connect(&self->r, nic.remote_v4, 1, CAPTURED,
-				     WRITE_SIZE)) TH_LOG("%s", self->r.why);
+	ASSERT_TRUE(capture_open(&capture, CAPTURE_RECV))
+		TH_LOG("%s", capture.why);
+	ASSERT_TRUE(receiver_connect(&self->r, nic.remote_v4, 1,
+				     CAPTURE_BYTES, WRITE_SIZE))
+		TH_LOG("%s", self->r.why);
 	ASSERT_TRUE(receiver_run(&self->r, 0)) TH_LOG("%s", self->r.why);
 	expect_captured(_metadata, &capture, &self->r.flows[0]);
 }
@@ -515,8 +406,10 @@ TEST_F_TIMEOUT(steer, capture_plain, TIMEOUT_S)
 	static struct capture capture;
 	struct flow flow;
 
-	ASSERT_TRUE(capture_open(&capture));
-	ASSERT_EQ(0, flow_connect(&flow, nic.remote_v4, CAPTURED, WRITE_SIZE));
+	ASSERT_TRUE(capture_open(&capture, CAPTURE_RECV))
+		TH_LOG("%s", capture.why);
+	ASSERT_EQ(0, flow_connect(&flow, nic.remote_v4, CAPTURE_BYTES,
+				  WRITE_SIZE));
 	EXPECT_TRUE(plain_recv(&flow, 0));
 	expect_captured(_metadata, &capture, &flow);
 	flow_close(&flow);

@@ -8,16 +8,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "admin.h"
 #include "kselftest_harness.h"
+#include "memlock.h"
 #include "nic.h"
 #include "plain.h"
 #include "proc.h"
@@ -54,18 +53,8 @@ static unsigned int number(const char *variable, unsigned int otherwise)
 }
 
 /*
- * What is charged
+ * What stays
  */
-
-static void limit_memlock(rlim_t bytes)
-{
-	struct rlimit limit = { bytes, RLIM_INFINITY };
-
-	setrlimit(RLIMIT_MEMLOCK, &limit);
-}
-
-/* Nobody who is charged for more can have been left. */
-#define TIGHT_LIMIT	(VICTIM_AREA_SIZE + SMALL_AREA)
 
 static int try_register(enum receiver_mode mode, size_t area_size)
 {
@@ -79,29 +68,6 @@ static int try_register(enum receiver_mode mode, size_t area_size)
 	ifq_args_free(&r.args);
 
 	return ret;
-}
-
-static int try_charge(void)
-{
-	int ret;
-
-	limit_memlock(TIGHT_LIMIT);
-	ret = try_register(RECV_RBUF, VICTIM_AREA_SIZE);
-	limit_memlock(RLIM_INFINITY);
-
-	return ret;
-}
-
-static void expect_uncharged(struct __test_metadata *_metadata)
-{
-	int ret = try_charge();
-	unsigned int ms;
-
-	for (ms = 0; ms < PATIENCE_MS && ret == -ENOMEM; ms += 50) {
-		proc_sleep_ms(50);
-		ret = try_charge();
-	}
-	EXPECT_EQ(0, ret) TH_LOG("what was locked is still charged");
 }
 
 static void expect_memory(struct __test_metadata *_metadata, long available)
@@ -202,14 +168,12 @@ struct scene {
 	bool			disturbed;
 };
 
-/* Who has the capability is charged for nothing. */
 static void setup_scene(struct __test_metadata *_metadata, struct scene *s)
 {
 	s->v.conn.fd = -1;
 	s->v.ifq_fd = -1;
 	ASSERT_TRUE(admin_save());
-	limit_memlock(RLIM_INFINITY);
-	ASSERT_EQ(0, proc_drop_capability(CAP_IPC_LOCK));
+	ASSERT_EQ(0, memlock_be_charged(RLIM_INFINITY));
 	s->available = proc_mem_available_kib();
 	s->disturbed = true;
 }
@@ -233,7 +197,8 @@ static void end_scene(struct scene *s)
 static void expect_clean(struct __test_metadata *_metadata, struct scene *s)
 {
 	victim_end(&s->v);
-	expect_uncharged(_metadata);
+	EXPECT_EQ(0, memlock_wait_uncharged(RECV_RBUF, VICTIM_AREA_SIZE))
+		TH_LOG("what was locked is still charged");
 	expect_memory(_metadata, s->available);
 	s->disturbed = _metadata->exit_code != KSFT_PASS;
 }
@@ -524,6 +489,7 @@ FIXTURE_TEARDOWN(single)
 /* Sockets hold chunks for long, while the ring and even the driver go. */
 TEST_F_TIMEOUT(single, hold_long, TIMEOUT_S)
 {
+	const size_t less = VICTIM_AREA_SIZE - getpagesize();
 	unsigned int ms = number("ZCRX_HOLD_S", 2) * 500;
 	struct scene *s = &self->s;
 
@@ -535,11 +501,11 @@ TEST_F_TIMEOUT(single, hold_long, TIMEOUT_S)
 	proc_sleep_ms(ms);
 
 	/* The area is there, and paid for, since sockets have chunks of it. */
-	EXPECT_EQ(-ENOMEM, try_charge());
+	EXPECT_EQ(-ENOMEM, memlock_try(s->mode, SMALL_AREA, less));
 	ASSERT_TRUE(admin_unbind());
 	proc_sleep_ms(ms);
 	ASSERT_TRUE(admin_bind());
-	EXPECT_EQ(-ENOMEM, try_charge());
+	EXPECT_EQ(-ENOMEM, memlock_try(s->mode, SMALL_AREA, less));
 	use_queue(_metadata, s->mode);
 
 	read_held(_metadata, &s->held);

@@ -164,6 +164,9 @@ class Machine:
             self.power_on()
             self.wait()
             self.await_peer()
+        except Stopped:
+            self.complaint()
+            raise
         finally:
             self.end_peer()
             if self.qemu:
@@ -292,20 +295,27 @@ class Machine:
             f'was killed by {signal.Signals(-code).name}'
         return PEER_FAILED, f'the peer {how}: {self.args.peer}'
 
+    def log_lines(self):
+        return self.log.decode(errors='replace').replace('\r', '').splitlines()
+
+    def complaint(self):
+        """Shows what the kernel has complained of; whether there is any."""
+        log = self.log_lines()
+        splat = next((i for i, line in enumerate(log) if SPLATS.search(line)), None)
+        if splat is None:
+            return False
+        show_log(log[splat:splat + TAIL])
+        print('vm: the kernel complained', file=sys.stderr)
+        return True
+
     def verdict(self):
         """The exit status of all; says what went wrong."""
-        log = self.log.decode(errors='replace').replace('\r', '').splitlines()
-        splat = next((i for i, line in enumerate(log) if SPLATS.search(line)), None)
         if self.failure:
             status, sentence = self.failure
-            show_log(log[-TAIL:])
-        elif splat is not None:
-            status, sentence = self.status or SPLAT, 'the kernel complained'
-            show_log(log[splat:splat + TAIL])
-        else:
-            return self.status
-        print(f'vm: {sentence}', file=sys.stderr)
-        return status
+            show_log(self.log_lines()[-TAIL:])
+            print(f'vm: {sentence}', file=sys.stderr)
+            return status
+        return self.status or SPLAT if self.complaint() else self.status
 
 
 def write_all(data):
