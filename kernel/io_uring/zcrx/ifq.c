@@ -154,6 +154,34 @@ int zcrx_ifq_add_area(struct zcrx_ifq *ifq, struct io_ring_ctx *ctx,
 	return ret;
 }
 
+/**
+ * zcrx_check_queue() - could an ifq have a receive queue just now?
+ * @if_idx: index of the interface, in the network namespace of the caller
+ * @rxq: the queue
+ *
+ * To be asked before memory is pinned for it.
+ *
+ * Return: 0, -ENODEV if there is no such interface, or what
+ * netdev_rxq_provider_check() returns.
+ */
+int zcrx_check_queue(u32 if_idx, u32 rxq)
+{
+	struct net_device *netdev;
+	netdevice_tracker tracker;
+	int ret;
+
+	netdev = netdev_get_by_index(current->nsproxy->net_ns, if_idx,
+				     &tracker, GFP_KERNEL_ACCOUNT);
+	if (!netdev)
+		return -ENODEV;
+
+	rtnl_lock();
+	ret = netdev_rxq_provider_check(netdev, rxq, NULL);
+	rtnl_unlock();
+	netdev_put(netdev, &tracker);
+	return ret;
+}
+
 static int bind_netdev(struct zcrx_ifq *ifq, struct net_device *netdev, u32 rxq)
 {
 	struct pp_memory_provider_params params = {

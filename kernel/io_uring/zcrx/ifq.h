@@ -153,6 +153,7 @@ void zcrx_ifq_put_user(struct zcrx_ifq *ifq);
 
 int zcrx_ifq_add_area(struct zcrx_ifq *ifq, struct io_ring_ctx *ctx,
 		      const struct io_uring_zcrx_area_reg *reg);
+int zcrx_check_queue(u32 if_idx, u32 rxq);
 int zcrx_ifq_bind(struct zcrx_ifq *ifq, u32 if_idx, u32 rxq);
 void zcrx_ifq_unmap_unused(struct zcrx_ifq *ifq);
 

@@ -239,9 +239,13 @@ static int furnish(struct zcrx_member *member, struct io_ring_ctx *ctx,
 {
 	struct zcrx_ifq *ifq = member->ifq;
 	const struct io_uring_zcrx_ifq_reg *reg = &r->reg;
-	int ret;
+	int ret = 0;
 
-	ret = add_areas(ifq, ctx, r) ?: create_rings(ifq, ctx, r, member->id);
+	if (!(reg->flags & ZCRX_REG_NODEV))
+		ret = zcrx_check_queue(reg->if_idx, reg->if_rxq);
+	if (!ret)
+		ret = add_areas(ifq, ctx, r) ?:
+		      create_rings(ifq, ctx, r, member->id);
 	if (!ret && reg->event_desc) {
 		ret = zcrx_events_open(ifq, ctx, &r->event_desc);
 		member->told = !ret;
