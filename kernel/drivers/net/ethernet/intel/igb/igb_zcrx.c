@@ -7,6 +7,7 @@
  * whatever is not the payload of a TCP segment is copied out.
  */
 
+#include <kunit/visibility.h>
 #include <linux/if_ether.h>
 #include <linux/if_vlan.h>
 #include <linux/highmem.h>
@@ -291,9 +292,17 @@ static unsigned int igb_zcrx_header_len(const void *data, unsigned int len)
 	return off + th->doff * 4;
 }
 
+/* Whether the NIC has split a frame where we would: @data has all of TCP's
+ * headers, and nothing else.
+ */
+VISIBLE_IF_KUNIT bool igb_zcrx_is_split(const void *data, unsigned int len)
+{
+	return len && igb_zcrx_header_len(data, len) == len;
+}
+
 /* Begin a frame with what is in the header buffer: the headers, if the NIC
- * could split, or as much of the frame as fits. Whether it did split, and
- * where we would have done, is seen by looking at the copy.
+ * could split, or as much of the frame as fits. Which of them is seen by
+ * looking at the copy.
  */
 static struct sk_buff *igb_zcrx_begin_skb(struct igb_ring *ring,
 					  union e1000_adv_rx_desc *rx_desc,
@@ -316,8 +325,7 @@ static struct sk_buff *igb_zcrx_begin_skb(struct igb_ring *ring,
 
 	/* Whole words, both buffers are long enough. */
 	memcpy(__skb_put(skb, len), hdr, ALIGN(len, sizeof(long)));
-	IGB_ZCRX_CB(skb)->split = len &&
-				  igb_zcrx_header_len(skb->data, len) == len;
+	IGB_ZCRX_CB(skb)->split = igb_zcrx_is_split(skb->data, len);
 	return skb;
 }
 
