@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "liburing-zcrx.h"
 #include "nic_impl.h"
 
 /**
@@ -293,6 +294,14 @@ static int set_up(struct zcrx_nic *nic, int rxq)
 	return ret;
 }
 
+/* By everybody if the kernel has the rbuf ring, by RECV_ZC alone on mainline */
+static bool chunks_are_readable(void)
+{
+	int has = zcrx_probe();
+
+	return has > 0 && has & ZCRX_HAS_RBUF;
+}
+
 /* -ENODEV, with a sentence */
 static int find_interface(const char *ifname)
 {
@@ -337,6 +346,7 @@ int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq)
 		destroy(nic);
 		return ret;
 	}
+	nic->readable = chunks_are_readable();
 	*nicp = nic;
 
 	return 0;

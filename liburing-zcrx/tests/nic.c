@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fake.h"
 #include "fake_nic.h"
 #include "ktap.h"
 #include "owner.h"
@@ -34,6 +35,7 @@ static bool resets(void)
 
 static void begin(void)
 {
+	fake_reset(FAKE_OURS);
 	fake_nic_reset();
 	found = fake_nic->set;
 }
@@ -718,6 +720,63 @@ static void steer_by_entry(void)
 	pair_close(&p);
 }
 
+/* Nobody else's packets come along, and could not be read. */
+static void no_entry_on_mainline(void)
+{
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	fake_reset(FAKE_MAINLINE);
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
+	EXPECT(zcrx_nic_steer(nic, p.ours) == -EOPNOTSUPP);
+	EXPECT(strstr(zcrx_error(), FAKE_NAME) &&
+	       strstr(zcrx_error(), "the RSS table"));
+	EXPECT(!fake_nic_count(3));
+	fake_nic->has_rules = true;
+	fake_nic->filters_off = true;
+	EXPECT(zcrx_nic_steer(nic, p.ours) == -EOPNOTSUPP);
+	EXPECT(strstr(zcrx_error(), "ethtool -K " FAKE_NAME " ntuple on"));
+	EXPECT(!fake_nic_count(3));
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
+/* A filter for one connection is, but not one for all of a port. */
+static void rule_on_mainline(void)
+{
+	struct zcrx_target target = { .queue = 0 };
+	struct zcrx_flow flow = { .family = AF_INET };
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	fake_reset(FAKE_MAINLINE);
+	fake_nic->has_rules = true;
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
+	EXPECT(zcrx_nic_steer(nic, p.listener) == -EOPNOTSUPP && !nr_rules());
+	EXPECT(strstr(zcrx_error(), FAKE_NAME) && strstr(zcrx_error(), "accepted"));
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && nr_rules() == 1);
+	EXPECT(fake_nic_queue_of(&p.flow) == 3);
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+
+	while (nr_rules() < FAKE_RULES) {
+		flow.dport++;
+		EXPECT(!zcrx_hw_add_rule(FAKE_IFINDEX, &flow, &target));
+	}
+	found = fake_nic->set;
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
+	EXPECT(zcrx_nic_steer(nic, p.ours) == -ENOSPC && !fake_nic_count(3));
+	EXPECT(strstr(zcrx_error(), "refuses a filter"));
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
 /* Two queues can't have the same entry of the table. */
 static void entry_of_others(void)
 {
@@ -1079,6 +1138,8 @@ static const struct ktap_case cases[] = {
 	{ "steering: no room for filters", no_room_for_rules },
 	{ "steering by RSS table", steer_by_entry },
 	{ "steering: somebody else's entry", entry_of_others },
+	{ "steering: not by RSS table on mainline", no_entry_on_mainline },
+	{ "steering: on mainline, each connection", rule_on_mainline },
 	{ "steering: wrong sockets", not_for_steering },
 	{ "two processes, both orders", both_orders },
 	{ "a process dies", one_dies },
