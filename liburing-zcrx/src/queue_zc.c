@@ -510,9 +510,10 @@ static void zc_retry(struct zcrx_queue *q)
 	q->zc.gave_back = true;
 }
 
+/* With all chunks held the NIC drops what comes, and there is no CQE to wake. */
 static bool cqe32_prepare_wait(struct zcrx_queue *q)
 {
-	q->wants_release = q->stuck;
+	q->wants_release = q->nr_out;
 	return false;
 }
 

@@ -29,8 +29,8 @@
  * the owner gives the memory to the kernel. Nothing is taken off the stack but
  * all of it, so that an entry which comes back meanwhile does no harm. By (B)
  * either the owner sees what was released, or the thread sees that it has to
- * wake; it does so only if a connection waits for memory. The owner's own
- * releases take no atomic operation.
+ * wake; it does so only if somebody may wait for memory: without copying that may
+ * be the NIC. The owner's own releases take no atomic operation.
  */
 #ifndef LIBURING_ZCRX_QUEUE_H
 #define LIBURING_ZCRX_QUEUE_H

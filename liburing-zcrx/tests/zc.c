@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Queue objects that do not copy, against kernels in memory: what they do when,
+ * and what they do with a kernel that refuses.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../src/clock.h"
+#include "fake_ring.h"
+#include "ktap.h"
+
+#define CHUNK	4096
+#define WAIT_MS	2000
+
+static struct zcrx_queue *queue;
+static struct zcrx_conn *conn;
+static int fd;
+
+/* A queue without a NIC, with a connection */
+static bool open_queue(enum fake_kind kind, const char *backend)
+{
+	struct zcrx_queue_opts opts;
+
+	fake_ring_reset(kind);
+	zcrx_queue_opts_init(&opts);
+	opts.ifname = "lo";
+	opts.backend = backend;
+	opts.mem_size = 64 * CHUNK;
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (!zcrx_queue_open(&queue, &opts) &&
+	    !zcrx_conn_add(queue, fd, NULL, &conn))
+		return true;
+	printf("# %s\n", zcrx_error());
+
+	return false;
+}
+
+static void close_queue(void)
+{
+	zcrx_queue_close(queue);
+	close(fd);
+}
+
+/* Is it given back to the kernel? */
+static bool is_back(__u64 off)
+{
+	struct zcrx_abi_rqe rqe;
+
+	return fake_take(&rqe) && rqe.off == off;
+}
+
+static bool is_back_soon(__u64 off)
+{
+	int64_t end = zcrx_clock() + WAIT_MS;
+
+	while (zcrx_clock() < end) {
+		if (is_back(off))
+			return true;
+		usleep(1000);
+	}
+
+	return false;
+}
+
+/*
+ * Other threads release
+ */
+
+static struct zcrx_buf buf;
+static bool came_back;
+
+static void *release_while_asleep(void *arg)
+{
+	while (!__atomic_load_n(&fake_ring.waiting, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	zcrx_release(queue, &buf, 1);
+	came_back = is_back_soon(0);
+	zcrx_queue_wake(queue);
+	return arg;
+}
+
+/* The NIC may have no other chunk, and then nothing else wakes the owner. */
+static void owner_asleep(void)
+{
+	struct zcrx_buf none;
+	pthread_t thread;
+
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	EXPECT(fake_ring_receive(fd, 0, 100));
+	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1 && buf.len == 100);
+	EXPECT(!pthread_create(&thread, NULL, release_while_asleep, NULL));
+	EXPECT(zcrx_receive(queue, &none, 1, -1) == 0);
+	pthread_join(thread, NULL);
+	EXPECT(came_back);
+	close_queue();
+}
+
+static const struct ktap_case cases[] = {
+	{ "released by another thread, the owner asleep", owner_asleep },
+};
+
+int main(void)
+{
+	return ktap_run(cases, sizeof(cases) / sizeof(cases[0]));
+}
