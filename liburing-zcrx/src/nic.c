@@ -357,7 +357,8 @@ int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq)
  * @nic: no more to be used; NULL is fine. The ring that the queue was
  *	 registered with has been closed
  *
- * What can't be put back now, since the queue is still in use, say, is by the
+ * If the queue is still bound, since a forked child has the ring, say, nothing is
+ * steered to it any more. What can't be put back now, header split then, is by the
  * next zcrx_nic_open() or zcrx_nic_reset(): the record stays, without a lock.
  */
 void zcrx_nic_close(struct zcrx_nic *nic)
@@ -368,7 +369,9 @@ void zcrx_nic_close(struct zcrx_nic *nic)
 		return;
 	zcrx_owners_wait_unbound(nic->ifindex, nic->rec->queue);
 	if (!zcrx_nic_begin(nic, &owners)) {
-		if (!zcrx_owners_is_bound(nic->ifindex, nic->rec->queue))
+		if (zcrx_owners_is_bound(nic->ifindex, nic->rec->queue))
+			zcrx_owners_leave_bound(&owners, nic->readable);
+		else
 			zcrx_owners_put_back(&owners, nic->rec);
 		zcrx_owners_end(&owners);
 	}
