@@ -53,8 +53,9 @@ struct zcrx_conn;
  * @fd: a connected or listening socket, to find the interface by; or -1
  * @backend: "rbuf", "cqe32" or "copy"; NULL for the best that can be had
  * @rxq: receive queue of the NIC; -1: the library picks one
- * @mem: memory to receive into, page aligned, the caller's; NULL: the library
- *	 allocates
+ * @mem: memory to receive into, page aligned, the caller's; in use until all
+ *	 sockets that were received from have been drained or closed; NULL: the
+ *	 library allocates
  * @mem_size: in bytes, whole pages; 0 for 64 MiB
  * @conn_budget: bytes of that memory that a connection may hold, counted in
  *		 whole buffers; 0 for a sixteenth of it
