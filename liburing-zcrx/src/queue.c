@@ -438,7 +438,8 @@ static int cancel_requests(struct zcrx_queue *q)
  *
  * By its owner, or by anyone when that has exited. Otherwise nothing is freed,
  * since the kernel may write to the memory, and zcrx_error() tells why. Sockets
- * stay open. Calls of zcrx_release() have returned in all threads.
+ * stay open. Calls of zcrx_release() and zcrx_queue_wake() have returned in all
+ * threads.
  */
 void zcrx_queue_close(struct zcrx_queue *queue)
 {
