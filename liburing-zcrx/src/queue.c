@@ -185,9 +185,9 @@ pid_t zcrx_thread(void)
 	return tid;
 }
 
-static int belongs_to_another(int err)
+static int belongs_to_another(void)
 {
-	return zcrx_fail(err, "the queue belongs to another thread, the first one that used it");
+	return zcrx_fail(-EINVAL, "the queue belongs to another thread, the first one that used it");
 }
 
 /**
@@ -203,7 +203,7 @@ int zcrx_queue_own(struct zcrx_queue *q)
 	if (q->owned) {
 		if (q->owner == zcrx_thread())
 			return 0;
-		return belongs_to_another(-EINVAL);
+		return belongs_to_another();
 	}
 
 	/* liburing 2.3 has a function for it, but does not export it. */
@@ -417,13 +417,13 @@ static int cancel_requests(struct zcrx_queue *q)
 	int ret;
 
 	if (q->owner != zcrx_thread())
-		return owner_is_gone(q) ? 0 : belongs_to_another(-EEXIST);
+		return owner_is_gone(q) ? 0 : belongs_to_another();
 
 	do {
 		ret = io_uring_register_sync_cancel(&q->ring, &cancel);
 	} while (ret == -EINTR);
 	if (ret == -EEXIST)
-		return belongs_to_another(ret);
+		return belongs_to_another();
 	if (ret < 0 && ret != -ENOENT)
 		return zcrx_fail(ret, "can't cancel the queue's requests: %s",
 				 strerror(-ret));
@@ -440,17 +440,25 @@ static int cancel_requests(struct zcrx_queue *q)
  * since the kernel may write to the memory, and zcrx_error() tells why. Sockets
  * stay open. Calls of zcrx_release() and zcrx_queue_wake() have returned in all
  * threads.
+ *
+ * Return: 0, or a negative errno, and the queue is as it was; zcrx_error() tells
+ * why.
  */
-void zcrx_queue_close(struct zcrx_queue *queue)
+int zcrx_queue_close(struct zcrx_queue *queue)
 {
+	int ret;
+
 	if (!queue)
-		return;
-	if (queue->owned && cancel_requests(queue))
-		return;
+		return 0;
+	ret = queue->owned ? cancel_requests(queue) : 0;
+	if (ret)
+		return ret;
 	io_uring_queue_exit(&queue->ring);
 	queue->backend->close(queue);
 	zcrx_conn_free_all(queue);
 	queue_free(queue);
+
+	return 0;
 }
 
 /*

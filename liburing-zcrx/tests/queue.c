@@ -71,7 +71,10 @@ static bool open_with(unsigned int nr)
 
 static void close_with_all(void)
 {
-	zcrx_queue_close(queue);
+	if (zcrx_queue_close(queue)) {
+		printf("# %s\n", zcrx_error());
+		ktap_failed = true;
+	}
 	stream_close(streams, nr_streams);
 	while (wait(NULL) > 0)
 		;
@@ -163,7 +166,7 @@ static void one(void)
 	EXPECT(zcrx_queue_open(&queue, &opts) == 0);
 	EXPECT(!strcmp(zcrx_queue_backend(queue), backend));
 	EXPECT(!*zcrx_queue_why(queue) == !strcmp(backend, "rbuf"));
-	zcrx_queue_close(queue);
+	EXPECT(!zcrx_queue_close(queue));
 	bytes_of(1, 32 * KIB * KIB + 1, 64 * KIB);
 }
 
@@ -692,7 +695,7 @@ static void signals(void)
 		EXPECT(zcrx_queue_open(&queue, &opts) == 0);
 		EXPECT(receive_until_signal(timeout_ms) == -EINTR);
 		EXPECT(receive_until_signal(timeout_ms) == -EINTR);
-		zcrx_queue_close(queue);
+		EXPECT(!zcrx_queue_close(queue));
 	}
 }
 
@@ -967,11 +970,11 @@ static void opts_of_others(void)
 	larger.opts = opts;
 	larger.opts.size = sizeof(larger);
 	EXPECT(zcrx_queue_open(&queue, &larger.opts) == 0);
-	zcrx_queue_close(queue);
+	EXPECT(!zcrx_queue_close(queue));
 	larger.more = 1;
 	EXPECT(zcrx_queue_open(&queue, &larger.opts) == -E2BIG);
 	EXPECT(!queue);
-	zcrx_queue_close(queue);
+	EXPECT(!zcrx_queue_close(queue));
 }
 
 static void wrong_sockets(void)
@@ -1002,8 +1005,9 @@ static void *use_foreign(void *arg)
 
 static void *close_foreign(void *arg)
 {
-	(void)arg;
-	zcrx_queue_close(queue);
+	int *ret = arg;
+
+	*ret = zcrx_queue_close(queue);
 	return NULL;
 }
 
@@ -1021,15 +1025,16 @@ static void owner(void)
 	EXPECT(ret == 0);
 	EXPECT(zcrx_receive(queue, &buf, 1, 0) == -EINVAL);
 	EXPECT(strstr(zcrx_error(), "another thread"));
-	zcrx_queue_close(queue);
+	EXPECT(!zcrx_queue_close(queue));
 
 	EXPECT(open_with(1));
 	EXPECT(!pthread_create(&thread, NULL, use_foreign, &ret));
 	pthread_join(thread, NULL);
 	EXPECT(ret == -EINVAL);
 	/* While its owner lives it is not closed, and goes on. */
-	EXPECT(!pthread_create(&thread, NULL, close_foreign, NULL));
+	EXPECT(!pthread_create(&thread, NULL, close_foreign, &ret));
 	pthread_join(thread, NULL);
+	EXPECT(ret == -EINVAL);
 	stream_send(streams, 1, 100 * KIB, 10 * KIB);
 	EXPECT(receive_all());
 	EXPECT(all_complete(100 * KIB));
@@ -1056,7 +1061,8 @@ static void no_privilege(void)
 			_exit(2);
 		printf("# why: %s\n", zcrx_queue_why(q));
 		fflush(stdout);
-		zcrx_queue_close(q);
+		if (zcrx_queue_close(q))
+			_exit(4);
 		reset_opts();
 		opts.backend = "rbuf";
 		_exit(zcrx_queue_open(&q, &opts) < 0 && *zcrx_error() ? 0 : 3);

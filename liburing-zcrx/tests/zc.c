@@ -40,7 +40,7 @@ static bool open_queue(enum fake_kind kind, const char *backend)
 
 static void close_queue(void)
 {
-	zcrx_queue_close(queue);
+	EXPECT(!zcrx_queue_close(queue));
 	close(fd);
 }
 

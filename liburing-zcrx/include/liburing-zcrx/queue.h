@@ -104,7 +104,7 @@ static inline void zcrx_queue_opts_init(struct zcrx_queue_opts *opts)
 
 int zcrx_queue_open(struct zcrx_queue **queue,
 		    const struct zcrx_queue_opts *opts);
-void zcrx_queue_close(struct zcrx_queue *queue);
+int zcrx_queue_close(struct zcrx_queue *queue);
 
 const char *zcrx_queue_backend(const struct zcrx_queue *queue);
 const char *zcrx_queue_why(const struct zcrx_queue *queue);
