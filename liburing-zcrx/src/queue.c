@@ -3,6 +3,7 @@
  * Queue objects: opening, closing, and choosing a back end.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,22 +168,40 @@ struct io_uring_sqe *zcrx_queue_sqe(struct zcrx_queue *q)
 	return sqe;
 }
 
+static __thread pid_t tid;	/* 0: not asked for yet */
+
+/* The child's thread has another one, and is no owner. */
+static void forget_thread(void)
+{
+	tid = 0;
+}
+
+static void watch_fork(void)
+{
+	pthread_atfork(NULL, NULL, forget_thread);
+}
+
 /**
  * zcrx_thread() - who calls?
- *
- * Asked for once in each thread. After fork() the child keeps what its parent
- * had, which does as long as queues are not used across it.
  *
  * Return: the thread.
  */
 pid_t zcrx_thread(void)
 {
-	static __thread pid_t tid;
-
 	if (!tid)
 		tid = (pid_t)syscall(SYS_gettid);
 
 	return tid;
+}
+
+/* A forked child has another copy of the memory that the kernel writes to. */
+static int check_process(const struct zcrx_queue *q)
+{
+	if (q->pid == getpid())
+		return 0;
+
+	return zcrx_fail(-EINVAL, "the queue is process %d's, which has forked: open it in the process that uses it",
+			 (int)q->pid);
 }
 
 static int belongs_to_another(void)
@@ -203,8 +222,11 @@ int zcrx_queue_own(struct zcrx_queue *q)
 	if (q->owned) {
 		if (q->owner == zcrx_thread())
 			return 0;
-		return belongs_to_another();
+		return check_process(q) ?: belongs_to_another();
 	}
+	ret = check_process(q);
+	if (ret)
+		return ret;
 
 	/* liburing 2.3 has a function for it, but does not export it. */
 	ret = zcrx_ring_register(&q->ring, IORING_REGISTER_ENABLE_RINGS, NULL,
@@ -322,6 +344,7 @@ static struct zcrx_queue *queue_alloc(void)
 		return NULL;
 	}
 	memset(q, 0, sizeof(*q));
+	q->pid = getpid();
 	q->released = NO_PIECE;
 	q->wake_fd = -1;
 	q->poll_fd = -1;
@@ -358,6 +381,7 @@ static int setup_wake_fd(struct zcrx_queue *q)
 int zcrx_queue_open(struct zcrx_queue **queue,
 		    const struct zcrx_queue_opts *opts)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct zcrx_queue_opts o;
 	struct zcrx_queue *q;
 	int ret = 0;
@@ -372,6 +396,7 @@ int zcrx_queue_open(struct zcrx_queue **queue,
 	if (ret)
 		return ret;
 
+	pthread_once(&once, watch_fork);
 	q = queue_alloc();
 	if (!q)
 		return -ENOMEM;
@@ -437,9 +462,9 @@ static int cancel_requests(struct zcrx_queue *q)
  *	   or NULL
  *
  * By its owner, or by anyone when that has exited. Otherwise nothing is freed,
- * since the kernel may write to the memory, and zcrx_error() tells why. Sockets
- * stay open. Calls of zcrx_release() and zcrx_queue_wake() have returned in all
- * threads.
+ * since the kernel may write to the memory; nor by a forked child, which would
+ * take the NIC away from its parent. Sockets stay open. Calls of zcrx_release()
+ * and zcrx_queue_wake() have returned in all threads.
  *
  * Return: 0, or a negative errno, and the queue is as it was; zcrx_error() tells
  * why.
@@ -450,7 +475,9 @@ int zcrx_queue_close(struct zcrx_queue *queue)
 
 	if (!queue)
 		return 0;
-	ret = queue->owned ? cancel_requests(queue) : 0;
+	ret = check_process(queue);
+	if (!ret && queue->owned)
+		ret = cancel_requests(queue);
 	if (ret)
 		return ret;
 	io_uring_queue_exit(&queue->ring);

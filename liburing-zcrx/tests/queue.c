@@ -1041,6 +1041,59 @@ static void owner(void)
 	close_with_all();
 }
 
+static bool is_parents(int ret)
+{
+	return ret == -EINVAL && strstr(zcrx_error(), "fork");
+}
+
+static int use_in_child(struct zcrx_queue *unused)
+{
+	struct zcrx_buf buf;
+	pthread_t thread;
+	int ret = 0;
+
+	if (!is_parents(zcrx_receive(unused, &buf, 1, 0)) ||
+	    !is_parents(zcrx_queue_close(unused)))
+		return 1;
+	if (!is_parents(zcrx_receive(queue, &buf, 1, 0)) ||
+	    !is_parents(zcrx_queue_close(queue)))
+		return 2;
+
+	/* Its own one is its own thread's. */
+	if (zcrx_queue_open(&queue, &opts) || zcrx_receive(queue, &buf, 1, 0) ||
+	    pthread_create(&thread, NULL, close_foreign, &ret))
+		return 3;
+	pthread_join(thread, NULL);
+	if (ret != -EINVAL || zcrx_queue_close(queue))
+		return 4;
+
+	return 0;
+}
+
+/* A child can't use queues of its parent's, in use or not, and they go on. */
+static void forked(void)
+{
+	struct zcrx_queue *unused;
+	struct zcrx_buf buf;
+	int status;
+	pid_t pid;
+
+	reset_opts();
+	EXPECT(zcrx_queue_open(&unused, &opts) == 0);
+	EXPECT(open_with(1));
+	pid = fork();
+	if (!pid)
+		_exit(use_in_child(unused));
+	EXPECT(waitpid(pid, &status, 0) == pid);
+	EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	EXPECT(zcrx_receive(unused, &buf, 1, 0) == 0);
+	EXPECT(!zcrx_queue_close(unused));
+	stream_send(streams, 1, 100 * KIB, 10 * KIB);
+	EXPECT(receive_all());
+	EXPECT(all_complete(100 * KIB));
+	close_with_all();
+}
+
 /* As an ordinary user, the best that can be had is a copy, and says why. */
 static void no_privilege(void)
 {
@@ -1105,6 +1158,7 @@ static const struct ktap_case cases[] = {
 	{ "arguments of another version", opts_of_others },
 	{ "wrong sockets", wrong_sockets },
 	{ "belongs to one thread", owner },
+	{ "belongs to one process", forked },
 	{ "no privilege", no_privilege },
 };
 
