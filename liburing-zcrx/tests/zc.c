@@ -98,8 +98,32 @@ static void owner_asleep(void)
 	close_queue();
 }
 
+static void *release(void *arg)
+{
+	zcrx_release(queue, &buf, 1);
+	return arg;
+}
+
+/* There is always more to tell of, and what was released is not kept for that. */
+static void owner_busy(void)
+{
+	struct zcrx_buf more;
+	pthread_t thread;
+
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	EXPECT(fake_ring_receive(fd, 0, 100));
+	EXPECT(fake_ring_receive(fd, CHUNK, 100));
+	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1);
+	EXPECT(!pthread_create(&thread, NULL, release, NULL));
+	pthread_join(thread, NULL);
+	EXPECT(zcrx_receive(queue, &more, 1, WAIT_MS) == 1 && more.data);
+	EXPECT(is_back(0));
+	close_queue();
+}
+
 static const struct ktap_case cases[] = {
 	{ "released by another thread, the owner asleep", owner_asleep },
+	{ "released by another thread, the owner busy", owner_busy },
 };
 
 int main(void)
