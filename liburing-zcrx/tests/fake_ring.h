@@ -12,9 +12,11 @@
 /**
  * struct fake_ring - the ring
  * @waiting: the owner sleeps in it
+ * @ret_submit: what comes of submitting, nothing is taken then
  */
 struct fake_ring {
 	bool	waiting;
+	int	ret_submit;
 };
 
 extern struct fake_ring fake_ring;

@@ -4,6 +4,7 @@
  * and what they do with a kernel that refuses.
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -121,9 +122,50 @@ static void owner_busy(void)
 	close_queue();
 }
 
+/*
+ * The kernel refuses
+ */
+
+/* It may still have the socket, which must not be closed then. */
+static void remove_refused(void)
+{
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	fake_ring.ret_submit = -EAGAIN;
+	EXPECT(zcrx_conn_remove(conn) == -EAGAIN && *zcrx_error());
+	fake_ring.ret_submit = 0;
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0);
+	/* It goes on, and can be removed later. */
+	EXPECT(fake_ring_receive(fd, 0, 100));
+	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1 && buf.len == 100);
+	zcrx_release(queue, &buf, 1);
+	EXPECT(!zcrx_conn_remove(conn) && !fake_ring_receive(fd, 0, 100));
+	close_queue();
+}
+
+/* What was not taken is when the owner comes back, who is woken for it. */
+static void add_refused(void)
+{
+	struct pollfd pfd = { .events = POLLIN };
+
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	pfd.fd = zcrx_queue_poll_fd(queue);
+	EXPECT(!zcrx_conn_remove(conn));
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0 && !poll(&pfd, 1, 0));
+	fake_ring.ret_submit = -EAGAIN;
+	EXPECT(!zcrx_conn_add(queue, fd, NULL, &conn));
+	fake_ring.ret_submit = 0;
+	EXPECT(poll(&pfd, 1, 0) == 1);
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0);
+	EXPECT(fake_ring_receive(fd, 0, 100));
+	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1);
+	close_queue();
+}
+
 static const struct ktap_case cases[] = {
 	{ "released by another thread, the owner asleep", owner_asleep },
 	{ "released by another thread, the owner busy", owner_busy },
+	{ "removing is refused", remove_refused },
+	{ "adding is refused", add_refused },
 };
 
 int main(void)
