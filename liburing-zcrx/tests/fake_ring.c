@@ -35,6 +35,7 @@ struct fake_ring fake_ring;
 static struct request requests[MAX_REQUESTS];
 static struct io_uring_sqe sqes[SQ_ENTRIES];
 static struct io_uring_cqe *cqes;
+static bool has_eventfd;
 static unsigned int sq_head, sq_flags, cq_head, cq_tail;
 
 void fake_ring_reset(enum fake_kind kind)
@@ -48,12 +49,14 @@ int io_uring_queue_init_params(unsigned int entries, struct io_uring *ring,
 {
 	(void)entries;
 	memset(requests, 0, sizeof(requests));
+	has_eventfd = false;
 	sq_head = sq_flags = cq_head = cq_tail = 0;
 	cqes = calloc(2 * CQ_ENTRIES, sizeof(*cqes));
 
 	memset(ring, 0, sizeof(*ring));
 	ring->flags = fake.ring_flags = p->flags;
-	ring->ring_fd = ring->enter_ring_fd = eventfd(0, EFD_CLOEXEC);
+	fake_ring.fd = eventfd(0, EFD_CLOEXEC);
+	ring->ring_fd = ring->enter_ring_fd = fake_ring.fd;
 	ring->sq.khead = &sq_head;
 	ring->sq.kflags = &sq_flags;
 	ring->sq.sqes = sqes;
@@ -290,6 +293,17 @@ int io_uring_register_eventfd(struct io_uring *ring, int fd)
 {
 	(void)ring;
 	(void)fd;
+	if (has_eventfd)
+		return -EBUSY;
+	has_eventfd = true;
+
+	return 0;
+}
+
+int io_uring_unregister_eventfd(struct io_uring *ring)
+{
+	(void)ring;
+	has_eventfd = false;
 
 	return 0;
 }

@@ -11,10 +11,12 @@
 
 /**
  * struct fake_ring - the ring
+ * @fd: its file
  * @waiting: the owner sleeps in it
  * @ret_submit: what comes of submitting, nothing is taken then
  */
 struct fake_ring {
+	int	fd;
 	bool	waiting;
 	int	ret_submit;
 };

@@ -4,6 +4,7 @@
  * and what they do with a kernel that refuses.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -161,11 +162,31 @@ static void add_refused(void)
 	close_queue();
 }
 
+/* For want of memory, say; here, a file that can't be polled is in the way. */
+static void poll_refused(void)
+{
+	struct pollfd pfd = { .events = POLLIN };
+	int file, ring;
+
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	pfd.fd = zcrx_queue_poll_fd(queue);
+	file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	ring = dup(fake_ring.fd);
+	EXPECT(dup2(file, fake_ring.fd) == fake_ring.fd);
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == -EPERM);
+	EXPECT(dup2(ring, fake_ring.fd) == fake_ring.fd);
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0 && !poll(&pfd, 1, 0));
+	close(file);
+	close(ring);
+	close_queue();
+}
+
 static const struct ktap_case cases[] = {
 	{ "released by another thread, the owner asleep", owner_asleep },
 	{ "released by another thread, the owner busy", owner_busy },
 	{ "removing is refused", remove_refused },
 	{ "adding is refused", add_refused },
+	{ "polling is refused", poll_refused },
 };
 
 int main(void)
