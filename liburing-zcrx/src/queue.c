@@ -22,6 +22,7 @@
 				 sizeof(size_t))
 
 #define OWNER_GONE_MS		100	/* to wait for that */
+#define CANCEL_MS		1000	/* likewise for workers of io_uring */
 
 #define DEFAULT_MEM_SIZE	((size_t)64 << 20)
 #define DEFAULT_CONNS		16	/* can hold their budget at a time */
@@ -427,12 +428,8 @@ static bool owner_is_gone(const struct zcrx_queue *q)
 	return false;
 }
 
-/*
- * No request may receive into memory that is about to go. Closing the ring
- * cancels as well, but later. Only the owner can cancel; when it exits the
- * kernel does it.
- */
-static int cancel_requests(struct zcrx_queue *q)
+/* Returns how many requests there were, or a negative errno. */
+static int cancel_once(struct zcrx_queue *q)
 {
 	struct io_uring_sync_cancel_reg cancel = {
 		.fd		= -1,
@@ -441,15 +438,44 @@ static int cancel_requests(struct zcrx_queue *q)
 	};
 	int ret;
 
-	if (q->owner != zcrx_thread())
-		return owner_is_gone(q) ? 0 : belongs_to_another();
-
 	do {
 		ret = io_uring_register_sync_cancel(&q->ring, &cancel);
 	} while (ret == -EINTR);
-	if (ret == -EEXIST)
-		return belongs_to_another();
-	if (ret < 0 && ret != -ENOENT)
+
+	return ret == -ENOENT ? 0 : ret;
+}
+
+/* Until there are none: the owner ends some, others a worker that has them. */
+static int cancel_all(struct zcrx_queue *q)
+{
+	int ret, ms;
+
+	for (ms = 0; ms < CANCEL_MS; ms++) {
+		ret = cancel_once(q);
+		if (ret <= 0)
+			return ret;
+		io_uring_get_events(&q->ring);
+		if (ms)
+			usleep(1000);
+	}
+
+	return -EBUSY;
+}
+
+/*
+ * No request may receive into memory that is about to go. Closing the ring
+ * cancels as well, but later. Only the owner can cancel; when it exits the
+ * kernel does it.
+ */
+static int cancel_requests(struct zcrx_queue *q)
+{
+	int ret;
+
+	if (q->owner != zcrx_thread())
+		return owner_is_gone(q) ? 0 : belongs_to_another();
+
+	ret = cancel_all(q);
+	if (ret)
 		return zcrx_fail(ret, "can't cancel the queue's requests: %s",
 				 strerror(-ret));
 

@@ -14,11 +14,13 @@
  * @fd: its file
  * @waiting: the owner sleeps in it
  * @ret_submit: what comes of submitting, nothing is taken then
+ * @nr_cancels: how often cancelling finds a request that a worker has
  */
 struct fake_ring {
 	int	fd;
 	bool	waiting;
 	int	ret_submit;
+	int	nr_cancels;
 };
 
 extern struct fake_ring fake_ring;

@@ -181,12 +181,24 @@ static void poll_refused(void)
 	close_queue();
 }
 
+/* Memory does not go while a worker of io_uring receives into it. */
+static void close_refused(void)
+{
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	fake_ring.nr_cancels = 1 << 20;
+	EXPECT(zcrx_queue_close(queue) == -EBUSY && *zcrx_error());
+	fake_ring.nr_cancels = 3;
+	close_queue();
+	EXPECT(!fake_ring.nr_cancels);
+}
+
 static const struct ktap_case cases[] = {
 	{ "released by another thread, the owner asleep", owner_asleep },
 	{ "released by another thread, the owner busy", owner_busy },
 	{ "removing is refused", remove_refused },
 	{ "adding is refused", add_refused },
 	{ "polling is refused", poll_refused },
+	{ "closing is refused, then waits", close_refused },
 };
 
 int main(void)
