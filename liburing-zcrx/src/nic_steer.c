@@ -35,12 +35,18 @@ static bool filters_are_off(const struct zcrx_nic *nic)
  * Filters
  */
 
+/* No other filter of that kind is any better. */
+static bool is_for_good(int err)
+{
+	return err == -EOPNOTSUPP || err == -EINVAL || err == -EPERM;
+}
+
 static int refuse_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow,
 		       int err)
 {
 	zcrx_record_del_rule(nic->rec, flow);
 	zcrx_record_save(nic->dir, nic->rec);
-	if (err != -ENOSPC && err != -EBUSY && err != -EEXIST)
+	if (is_for_good(err))
 		nic->no_rules = true;
 
 	return zcrx_fail(err, "%s refuses a filter for packets to TCP port %u: %s",

@@ -404,6 +404,8 @@ int zcrx_hw_add_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 	step();
 	if (!fake_nic->has_rules || fake_nic->filters_off)
 		return -EOPNOTSUPP;
+	if (fake_nic->ret_add_rule)
+		return fake_nic->ret_add_rule;
 	if (fake_nic->rules_want_context && !target->context)
 		return -EINVAL;
 	for (i = 0; i < FAKE_RULES && fake_nic->set.rules[i].used; i++)

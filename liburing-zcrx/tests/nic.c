@@ -710,6 +710,28 @@ static void no_room_for_rules(void)
 	pair_close(&p);
 }
 
+/* No memory for a filter, say: the RSS table does it, and then filters again. */
+static void rule_fails_once(void)
+{
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	fake_nic->has_rules = true;
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
+	fake_nic->ret_add_rule = -ENOMEM;
+	EXPECT(zcrx_nic_steer(nic, p.listener) == -ENOMEM);
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && fake_nic_count(3) == 1);
+	fake_nic->ret_add_rule = 0;
+	EXPECT(!zcrx_nic_steer(nic, p.listener) && nr_rules() == 1);
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && nr_rules() == 2);
+	EXPECT(!fake_nic_count(3));
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
 static void steer_by_entry(void)
 {
 	struct zcrx_nic *nic;
@@ -1205,6 +1227,7 @@ static const struct ktap_case cases[] = {
 	{ "steering: the RSS table is refused", entry_is_refused },
 	{ "steering: somebody else's filter", rule_of_others },
 	{ "steering: no room for filters", no_room_for_rules },
+	{ "steering: a filter fails once", rule_fails_once },
 	{ "steering by RSS table", steer_by_entry },
 	{ "steering: somebody else's entry", entry_of_others },
 	{ "steering: not by RSS table on mainline", no_entry_on_mainline },
