@@ -50,7 +50,10 @@ static int check_kernel(int has, const char *name)
 	if (ret == -EPERM)
 		return zcrx_fail(ret, "back end %s needs CAP_NET_ADMIN, and io_uring to be allowed: run as root",
 				 name);
-	if (ret >= 0 && ret & has)
+	if (ret < 0 && ret != -ENOSYS)
+		return zcrx_fail(ret, "what this kernel has for back end %s can't be asked: %s",
+				 name, strerror(-ret));
+	if (ret > 0 && ret & has)
 		return 0;
 
 	uname(&system);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -1094,6 +1095,25 @@ static void forked(void)
 	close_with_all();
 }
 
+/* Without file descriptors to ask by: that is the reason, and not the kernel. */
+static void no_files(void)
+{
+	struct rlimit limit, less;
+	int next = dup(0), ret;
+
+	/* A queue has three files before it asks. */
+	close(next);
+	EXPECT(!getrlimit(RLIMIT_NOFILE, &limit));
+	less = limit;
+	less.rlim_cur = (rlim_t)next + 3;
+	reset_opts();
+	opts.backend = "cqe32";
+	EXPECT(!setrlimit(RLIMIT_NOFILE, &less));
+	ret = zcrx_queue_open(&queue, &opts);
+	EXPECT(!setrlimit(RLIMIT_NOFILE, &limit));
+	EXPECT(ret == -EMFILE && strstr(zcrx_error(), strerror(EMFILE)));
+}
+
 /* As an ordinary user, the best that can be had is a copy, and says why. */
 static void no_privilege(void)
 {
@@ -1159,6 +1179,7 @@ static const struct ktap_case cases[] = {
 	{ "wrong sockets", wrong_sockets },
 	{ "belongs to one thread", owner },
 	{ "belongs to one process", forked },
+	{ "no file descriptors", no_files },
 	{ "no privilege", no_privilege },
 };
 
