@@ -87,6 +87,7 @@ int zcrx_owners_begin(struct zcrx_owners *owners)
 
 	if (ret)
 		return ret;
+	zcrx_records_sweep(owners->dir);
 	ret = load(owners);
 	if (ret)
 		zcrx_owners_end(owners);
