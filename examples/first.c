@@ -25,8 +25,11 @@ int main(int argc, char **argv)
 		io_uring_submit_and_wait(&ring, 1);
 		zcrx_for_each_rbuf(&ifq, nr, buf) {
 			fwrite(zcrx_rbuf_data(&ifq, buf), 1, buf->len, stdout);
-			while (zcrx_refill(&ifq, zcrx_rbuf_off(buf)))
-				zcrx_resume(&ifq);
+			while (zcrx_refill(&ifq, zcrx_rbuf_off(buf))) {
+				ret = zcrx_resume(&ifq);
+				if (ret)
+					error(1, -ret, "the refill ring is full");
+			}
 		}
 		zcrx_rbuf_release(&ifq, nr);
 		io_uring_cq_advance(&ring, 1);

@@ -29,6 +29,7 @@ int main(void)
 		ended = i < n;
 		zcrx_release(queue, bufs, n);
 	}
-	zcrx_queue_close(queue);
+	if (zcrx_queue_close(queue))
+		errx(1, "%s", zcrx_error());
 	return bufs[i].res ? 1 : 0;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "liburing-zcrx.h"
 #include "nic_impl.h"
 
 /**
@@ -293,6 +294,14 @@ static int set_up(struct zcrx_nic *nic, int rxq)
 	return ret;
 }
 
+/* By everybody if the kernel has the rbuf ring, by RECV_ZC alone on mainline */
+static bool chunks_are_readable(void)
+{
+	int has = zcrx_probe();
+
+	return has > 0 && has & ZCRX_HAS_RBUF;
+}
+
 /* -ENODEV, with a sentence */
 static int find_interface(const char *ifname)
 {
@@ -337,6 +346,7 @@ int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq)
 		destroy(nic);
 		return ret;
 	}
+	nic->readable = chunks_are_readable();
 	*nicp = nic;
 
 	return 0;
@@ -347,7 +357,8 @@ int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq)
  * @nic: no more to be used; NULL is fine. The ring that the queue was
  *	 registered with has been closed
  *
- * What can't be put back now, since the queue is still in use, say, is by the
+ * If the queue is still bound, since a forked child has the ring, say, nothing is
+ * steered to it any more. What can't be put back now, header split then, is by the
  * next zcrx_nic_open() or zcrx_nic_reset(): the record stays, without a lock.
  */
 void zcrx_nic_close(struct zcrx_nic *nic)
@@ -358,7 +369,9 @@ void zcrx_nic_close(struct zcrx_nic *nic)
 		return;
 	zcrx_owners_wait_unbound(nic->ifindex, nic->rec->queue);
 	if (!zcrx_nic_begin(nic, &owners)) {
-		if (!zcrx_owners_is_bound(nic->ifindex, nic->rec->queue))
+		if (zcrx_owners_is_bound(nic->ifindex, nic->rec->queue))
+			zcrx_owners_leave_bound(&owners, nic->readable);
+		else
 			zcrx_owners_put_back(&owners, nic->rec);
 		zcrx_owners_end(&owners);
 	}

@@ -35,6 +35,7 @@ struct zcrx_steered {
  * @rec: our record
  * @single: there is no other queue
  * @no_rules: it has refused a filter
+ * @readable: what is in chunks can be read by recv() as well
  * @target: where filters send packets
  * @steered: sockets whose packets come to the queue
  * @nr_steered: their number
@@ -47,6 +48,7 @@ struct zcrx_nic {
 	struct zcrx_record	*rec;
 	bool			single;
 	bool			no_rules;
+	bool			readable;
 	struct zcrx_target	target;
 	struct zcrx_steered	*steered;
 	unsigned int		nr_steered;

@@ -87,6 +87,7 @@ int zcrx_owners_begin(struct zcrx_owners *owners)
 
 	if (ret)
 		return ret;
+	zcrx_records_sweep(owners->dir);
 	ret = load(owners);
 	if (ret)
 		zcrx_owners_end(owners);
@@ -409,21 +410,29 @@ static bool is_last(const struct zcrx_owners *owners,
 	return !stays(owners->own, leaving);
 }
 
+static int put_rss_back(const struct zcrx_owners *owners,
+			const struct zcrx_record *leaving)
+{
+	if (is_last(owners, leaving))
+		return put_table_back(owners, leaving);
+
+	return zcrx_owners_apply_rss(owners, leaving);
+}
+
 /* All that can be is put back; what is told of is what failed last. */
 static int put_settings_back(const struct zcrx_owners *owners,
 			     struct zcrx_record *leaving)
 {
 	int ret = delete_filters(owners, leaving), err;
 
-	if (!is_last(owners, leaving)) {
-		err = zcrx_owners_apply_rss(owners, leaving);
-		return err ? err : ret;
-	}
-	err = put_table_back(owners, leaving);
+	err = put_rss_back(owners, leaving);
 	ret = err ? err : ret;
-	err = put_split_back(owners, leaving);
+	if (is_last(owners, leaving)) {
+		err = put_split_back(owners, leaving);
+		ret = err ? err : ret;
+	}
 
-	return err ? err : ret;
+	return ret;
 }
 
 /* 1: it is; 0: it is gone, and the number may be another one's; or a negative
@@ -461,6 +470,33 @@ int zcrx_owners_put_back(const struct zcrx_owners *owners,
 		ret = put_settings_back(owners, leaving);
 
 	return ret ? ret : zcrx_record_remove(owners->dir, leaving);
+}
+
+/**
+ * zcrx_owners_leave_bound() - our queue is nobody's to receive by, but bound
+ * @owners: as of zcrx_owners_begin(); our own record stays, for what is left
+ * @readable: what comes to the queue can be read all the same
+ *
+ * Nothing is steered to the queue any more, and if it can be read RSS is as it
+ * was. Header split has to wait.
+ */
+void zcrx_owners_leave_bound(const struct zcrx_owners *owners, bool readable)
+{
+	struct zcrx_record *rec = owners->own;
+
+	if (is_same_nic(owners, rec) <= 0)
+		return;
+	if (!delete_filters(owners, rec)) {
+		rec->nr_rules = 0;
+		rec->context = false;
+	}
+	if (rec->size)
+		memset(rec->moved, 0, rec->size);
+	if (readable)
+		put_rss_back(owners, rec);
+	else
+		zcrx_owners_apply_rss(owners, NULL);
+	zcrx_record_save(owners->dir, rec);
 }
 
 /* It stays, as somebody's who lives, and says why. */

@@ -382,13 +382,14 @@ static int load(int dir, const char *name, struct zcrx_record **recp)
 	return ret;
 }
 
-static bool is_record(const char *name)
+static bool is_named(const char *name, const char *suffix)
 {
 	char exact[32];
 
 	if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)))
 		return false;
-	snprintf(exact, sizeof(exact), NAME_PREFIX "%u", queue_of(name));
+	snprintf(exact, sizeof(exact), NAME_PREFIX "%u%s", queue_of(name),
+		 suffix);
 
 	return !strcmp(name, exact);
 }
@@ -431,13 +432,40 @@ static int load_all(DIR *d, int dir, struct zcrx_records *recs)
 	int ret = 0;
 
 	while (!ret && (errno = 0, entry = readdir(d)))
-		if (is_record(entry->d_name))
+		if (is_named(entry->d_name, ""))
 			ret = load_one(dir, entry->d_name, recs);
 	if (!ret && errno && errno != ENOENT)
 		ret = zcrx_fail(-errno, "records in " RUN_DIR " can't be read: %s",
 				strerror(errno));
 
 	return ret;
+}
+
+static DIR *open_list(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		close(fd);
+
+	return d;
+}
+
+/**
+ * zcrx_records_sweep() - remove what owners began to write when they died
+ * @dir: directory of an interface, locked
+ */
+void zcrx_records_sweep(int dir)
+{
+	DIR *d = open_list(dir);
+	struct dirent *entry;
+
+	while (d && (entry = readdir(d)))
+		if (is_named(entry->d_name, NEW_SUFFIX))
+			unlinkat(dir, entry->d_name, 0);
+	if (d)
+		closedir(d);
 }
 
 /**
@@ -450,19 +478,13 @@ static int load_all(DIR *d, int dir, struct zcrx_records *recs)
  */
 int zcrx_records_load(int dir, struct zcrx_records *recs)
 {
-	int fd, ret;
-	DIR *d;
+	DIR *d = open_list(dir);
+	int ret;
 
 	memset(recs, 0, sizeof(*recs));
-	fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		ret = -errno;
-		if (fd >= 0)
-			close(fd);
-		return zcrx_fail(ret, "records in " RUN_DIR " can't be read: %s",
-				 strerror(-ret));
-	}
+	if (!d)
+		return zcrx_fail(-errno, "records in " RUN_DIR " can't be read: %s",
+				 strerror(errno));
 	ret = load_all(d, dir, recs);
 	closedir(d);
 	if (ret)

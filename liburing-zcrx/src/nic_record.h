@@ -106,6 +106,7 @@ int zcrx_record_parse(char *text, struct zcrx_record **recp);
 
 int zcrx_record_save(int dir, struct zcrx_record *rec);
 int zcrx_record_remove(int dir, struct zcrx_record *rec);
+void zcrx_records_sweep(int dir);
 int zcrx_records_load(int dir, struct zcrx_records *recs);
 void zcrx_records_free(struct zcrx_records *recs);
 

@@ -35,12 +35,18 @@ static bool filters_are_off(const struct zcrx_nic *nic)
  * Filters
  */
 
+/* No other filter of that kind is any better. */
+static bool is_for_good(int err)
+{
+	return err == -EOPNOTSUPP || err == -EINVAL || err == -EPERM;
+}
+
 static int refuse_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow,
 		       int err)
 {
 	zcrx_record_del_rule(nic->rec, flow);
 	zcrx_record_save(nic->dir, nic->rec);
-	if (err != -ENOSPC && err != -EBUSY && err != -EEXIST)
+	if (is_for_good(err))
 		nic->no_rules = true;
 
 	return zcrx_fail(err, "%s refuses a filter for packets to TCP port %u: %s",
@@ -185,12 +191,19 @@ static int refuse_connection(const struct zcrx_nic *nic)
 		return zcrx_fail(-EOPNOTSUPP, "connections can't be steered on %s, whose filters are off: ethtool -K %s ntuple on",
 				 nic->name, nic->name);
 
+	if (!nic->readable)
+		return zcrx_fail(-EOPNOTSUPP, "connections can't be steered on %s: it takes no filter for one (ethtool -N), and those that would come along by the RSS table could not be read on this kernel",
+				 nic->name);
+
 	return zcrx_fail(-EOPNOTSUPP, "connections can't be steered on %s: it takes no filter for one (ethtool -N), and how it spreads them (ethtool -x) is not known",
 			 nic->name);
 }
 
 static int refuse_port(const struct zcrx_nic *nic)
 {
+	if (!nic->readable)
+		return zcrx_fail(-EOPNOTSUPP, "a port of %s is not steered on this kernel, where recv() could not read its connections: steer each one once it has been accepted",
+				 nic->name);
 	if (filters_are_off(nic))
 		return zcrx_fail(-EOPNOTSUPP, "a port can't be steered on %s, whose filters are off: ethtool -K %s ntuple on, or steer each connection once it has been accepted",
 				 nic->name, nic->name);
@@ -267,6 +280,9 @@ static int steer_by_entry(const struct zcrx_nic *nic,
 
 	if (!zcrx_flow_is_connection(steered->flows))
 		return refuse_port(nic);
+	/* Other connections come along. */
+	if (!nic->readable)
+		return refuse_connection(nic);
 	ret = hash_flow(nic, steered->flows, &steered->entry);
 	if (!ret)
 		ret = check_entry(owners, steered->entry);
@@ -293,16 +309,26 @@ static int unsteer_entry(const struct zcrx_nic *nic,
  * Sockets
  */
 
+/* Without a filter. If there is none only now, that is all there is to say. */
+static bool tries_entry(const struct zcrx_nic *nic, bool is_connection)
+{
+	return nic->no_rules || (nic->readable && is_connection);
+}
+
 static int steer_flows(struct zcrx_nic *nic, struct zcrx_steered *steered)
 {
+	bool is_connection = zcrx_flow_is_connection(steered->flows);
 	struct zcrx_owners owners;
-	int ret = zcrx_nic_begin(nic, &owners);
+	int ret;
 
+	if (!nic->readable && !is_connection)
+		return refuse_port(nic);
+	ret = zcrx_nic_begin(nic, &owners);
 	if (ret)
 		return ret;
 	steered->how = ZCRX_BY_RULE;
 	ret = steer_by_rule(nic, &owners, steered);
-	if (ret && (nic->no_rules || zcrx_flow_is_connection(steered->flows))) {
+	if (ret && tries_entry(nic, is_connection)) {
 		steered->how = ZCRX_BY_ENTRY;
 		ret = steer_by_entry(nic, &owners, steered);
 	}
@@ -319,7 +345,8 @@ static int steer_flows(struct zcrx_nic *nic, struct zcrx_steered *steered)
  *
  * Until zcrx_nic_unsteer(), also if the socket is closed. A socket that is told
  * again counts once. Where the RSS table is used, a connection's packets come
- * along with those of others that have the same entry.
+ * along with those of others that have the same entry: not on a kernel where
+ * others could not read them, nor is a listening socket steered there.
  *
  * Return: 0 or a negative errno, with a sentence; bytes will be copied then.
  * -EOPNOTSUPP: the NIC has no means to that; -EBUSY: another process has it.

@@ -3,6 +3,7 @@
  * Queue objects: opening, closing, and choosing a back end.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 				 sizeof(size_t))
 
 #define OWNER_GONE_MS		100	/* to wait for that */
+#define CANCEL_MS		1000	/* likewise for workers of io_uring */
 
 #define DEFAULT_MEM_SIZE	((size_t)64 << 20)
 #define DEFAULT_CONNS		16	/* can hold their budget at a time */
@@ -167,27 +169,45 @@ struct io_uring_sqe *zcrx_queue_sqe(struct zcrx_queue *q)
 	return sqe;
 }
 
+static __thread pid_t tid;	/* 0: not asked for yet */
+
+/* The child's thread has another one, and is no owner. */
+static void forget_thread(void)
+{
+	tid = 0;
+}
+
+static void watch_fork(void)
+{
+	pthread_atfork(NULL, NULL, forget_thread);
+}
+
 /**
  * zcrx_thread() - who calls?
- *
- * Asked for once in each thread. After fork() the child keeps what its parent
- * had, which does as long as queues are not used across it.
  *
  * Return: the thread.
  */
 pid_t zcrx_thread(void)
 {
-	static __thread pid_t tid;
-
 	if (!tid)
 		tid = (pid_t)syscall(SYS_gettid);
 
 	return tid;
 }
 
-static int belongs_to_another(int err)
+/* A forked child has another copy of the memory that the kernel writes to. */
+static int check_process(const struct zcrx_queue *q)
 {
-	return zcrx_fail(err, "the queue belongs to another thread, the first one that used it");
+	if (q->pid == getpid())
+		return 0;
+
+	return zcrx_fail(-EINVAL, "the queue is process %d's, which has forked: open it in the process that uses it",
+			 (int)q->pid);
+}
+
+static int belongs_to_another(void)
+{
+	return zcrx_fail(-EINVAL, "the queue belongs to another thread, the first one that used it");
 }
 
 /**
@@ -203,8 +223,11 @@ int zcrx_queue_own(struct zcrx_queue *q)
 	if (q->owned) {
 		if (q->owner == zcrx_thread())
 			return 0;
-		return belongs_to_another(-EINVAL);
+		return check_process(q) ?: belongs_to_another();
 	}
+	ret = check_process(q);
+	if (ret)
+		return ret;
 
 	/* liburing 2.3 has a function for it, but does not export it. */
 	ret = zcrx_ring_register(&q->ring, IORING_REGISTER_ENABLE_RINGS, NULL,
@@ -322,6 +345,7 @@ static struct zcrx_queue *queue_alloc(void)
 		return NULL;
 	}
 	memset(q, 0, sizeof(*q));
+	q->pid = getpid();
 	q->released = NO_PIECE;
 	q->wake_fd = -1;
 	q->poll_fd = -1;
@@ -358,6 +382,7 @@ static int setup_wake_fd(struct zcrx_queue *q)
 int zcrx_queue_open(struct zcrx_queue **queue,
 		    const struct zcrx_queue_opts *opts)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct zcrx_queue_opts o;
 	struct zcrx_queue *q;
 	int ret = 0;
@@ -372,6 +397,7 @@ int zcrx_queue_open(struct zcrx_queue **queue,
 	if (ret)
 		return ret;
 
+	pthread_once(&once, watch_fork);
 	q = queue_alloc();
 	if (!q)
 		return -ENOMEM;
@@ -402,12 +428,8 @@ static bool owner_is_gone(const struct zcrx_queue *q)
 	return false;
 }
 
-/*
- * No request may receive into memory that is about to go. Closing the ring
- * cancels as well, but later. Only the owner can cancel; when it exits the
- * kernel does it.
- */
-static int cancel_requests(struct zcrx_queue *q)
+/* Returns how many requests there were, or a negative errno. */
+static int cancel_once(struct zcrx_queue *q)
 {
 	struct io_uring_sync_cancel_reg cancel = {
 		.fd		= -1,
@@ -416,15 +438,44 @@ static int cancel_requests(struct zcrx_queue *q)
 	};
 	int ret;
 
-	if (q->owner != zcrx_thread())
-		return owner_is_gone(q) ? 0 : belongs_to_another(-EEXIST);
-
 	do {
 		ret = io_uring_register_sync_cancel(&q->ring, &cancel);
 	} while (ret == -EINTR);
-	if (ret == -EEXIST)
-		return belongs_to_another(ret);
-	if (ret < 0 && ret != -ENOENT)
+
+	return ret == -ENOENT ? 0 : ret;
+}
+
+/* Until there are none: the owner ends some, others a worker that has them. */
+static int cancel_all(struct zcrx_queue *q)
+{
+	int ret, ms;
+
+	for (ms = 0; ms < CANCEL_MS; ms++) {
+		ret = cancel_once(q);
+		if (ret <= 0)
+			return ret;
+		io_uring_get_events(&q->ring);
+		if (ms)
+			usleep(1000);
+	}
+
+	return -EBUSY;
+}
+
+/*
+ * No request may receive into memory that is about to go. Closing the ring
+ * cancels as well, but later. Only the owner can cancel; when it exits the
+ * kernel does it.
+ */
+static int cancel_requests(struct zcrx_queue *q)
+{
+	int ret;
+
+	if (q->owner != zcrx_thread())
+		return owner_is_gone(q) ? 0 : belongs_to_another();
+
+	ret = cancel_all(q);
+	if (ret)
 		return zcrx_fail(ret, "can't cancel the queue's requests: %s",
 				 strerror(-ret));
 
@@ -437,19 +488,30 @@ static int cancel_requests(struct zcrx_queue *q)
  *	   or NULL
  *
  * By its owner, or by anyone when that has exited. Otherwise nothing is freed,
- * since the kernel may write to the memory, and zcrx_error() tells why. Sockets
- * stay open. Calls of zcrx_release() have returned in all threads.
+ * since the kernel may write to the memory; nor by a forked child, which would
+ * take the NIC away from its parent. Sockets stay open. Calls of zcrx_release()
+ * and zcrx_queue_wake() have returned in all threads.
+ *
+ * Return: 0, or a negative errno, and the queue is as it was; zcrx_error() tells
+ * why.
  */
-void zcrx_queue_close(struct zcrx_queue *queue)
+int zcrx_queue_close(struct zcrx_queue *queue)
 {
+	int ret;
+
 	if (!queue)
-		return;
-	if (queue->owned && cancel_requests(queue))
-		return;
+		return 0;
+	ret = check_process(queue);
+	if (!ret && queue->owned)
+		ret = cancel_requests(queue);
+	if (ret)
+		return ret;
 	io_uring_queue_exit(&queue->ring);
 	queue->backend->close(queue);
 	zcrx_conn_free_all(queue);
 	queue_free(queue);
+
+	return 0;
 }
 
 /*

@@ -186,6 +186,7 @@ struct zcrx_zc {
  * @area: memory to receive into
  * @own_area: allocated by the library
  * @why: it is not a better back end
+ * @pid: the process that opened it
  * @owned: it has an owner
  * @owner: the thread that adds and receives, as by gettid(): pthread_t is used
  *	   again at once when a thread is gone
@@ -235,6 +236,7 @@ struct zcrx_queue {
 	bool				own_area;
 	char				why[256];
 
+	pid_t				pid;
 	bool				owned;
 	pid_t				owner;
 

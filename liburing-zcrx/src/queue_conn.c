@@ -200,6 +200,20 @@ static bool conn_cancel(struct zcrx_conn *conn)
 	return true;
 }
 
+/* So that closing the socket closes the connection. False if it can't be now. */
+static bool conn_cancel_now(struct zcrx_conn *conn)
+{
+	struct zcrx_queue *q = conn->queue;
+
+	conn->cancel_round = UINT64_MAX;
+	if (!conn_cancel(conn))
+		return false;
+	io_uring_submit_and_get_events(&q->ring);
+	q->round++;
+
+	return !io_uring_sq_ready(&q->ring);
+}
+
 /**
  * zcrx_conn_limit() - end a connection's request if it has received enough
  * @conn: the connection, whose request goes on
@@ -348,6 +362,9 @@ int zcrx_conn_add(struct zcrx_queue *queue, int fd, void *tag,
 	conn_wait(new, END_GOES_ON);
 	zcrx_conn_arm_all(queue);
 	io_uring_submit(&queue->ring);
+	/* What the kernel does not take now, it is given by zcrx_receive(). */
+	if (io_uring_sq_ready(&queue->ring))
+		zcrx_poll_wake(queue);
 
 	return not_steered;
 }
@@ -372,17 +389,12 @@ int zcrx_conn_remove(struct zcrx_conn *conn)
 	if (ret || conn->removed)
 		return ret;
 
-	conn->cancel_round = UINT64_MAX;
-	if (!conn_cancel(conn))
+	if (conn->state == CONN_ARMED && !conn_cancel_now(conn))
 		return zcrx_fail(-EAGAIN, "the kernel takes no request to cancel, receive and try again");
 	if (q->nic)
 		zcrx_nic_unsteer(q->nic, conn->fd);
 	conn->removed = true;
-	if (conn->state == CONN_ARMED) {
-		/* Now, so that closing the socket closes the connection. */
-		io_uring_submit_and_get_events(&q->ring);
-		q->round++;
-	} else if (conn->state == CONN_PAUSED) {
+	if (conn->state == CONN_PAUSED) {
 		q->nr_waiting--;
 		conn_end(conn);
 	} else if (conn->state == CONN_STARVED) {

@@ -70,8 +70,11 @@ static int arm(struct zcrx_queue *q)
 {
 	int ret = io_uring_register_eventfd(&q->ring, q->event_fd);
 
-	if (!ret)
-		ret = add(q, q->ring.ring_fd);
+	if (ret)
+		return ret;
+	ret = add(q, q->ring.ring_fd);
+	if (ret)
+		io_uring_unregister_eventfd(&q->ring);
 	q->poll_armed = !ret;
 
 	return ret;

@@ -25,6 +25,9 @@ void zcrx_queue_release_piece(struct zcrx_queue *q, __u32 id)
 /**
  * zcrx_queue_take_released() - take what other threads have released
  * @q: the queue
+ *
+ * For the kernel at once: the owner may have buffers to tell of for long, while
+ * the NIC is short of chunks.
  */
 void zcrx_queue_take_released(struct zcrx_queue *q)
 {
@@ -39,6 +42,7 @@ void zcrx_queue_take_released(struct zcrx_queue *q)
 		next = q->pieces[id].next;
 		zcrx_queue_release_piece(q, id);
 	}
+	q->backend->flush(q);
 }
 
 /* Fails only if the counter is full, and the owner is woken anyway. */

@@ -50,7 +50,10 @@ static int check_kernel(int has, const char *name)
 	if (ret == -EPERM)
 		return zcrx_fail(ret, "back end %s needs CAP_NET_ADMIN, and io_uring to be allowed: run as root",
 				 name);
-	if (ret >= 0 && ret & has)
+	if (ret < 0 && ret != -ENOSYS)
+		return zcrx_fail(ret, "what this kernel has for back end %s can't be asked: %s",
+				 name, strerror(-ret));
+	if (ret > 0 && ret & has)
 		return 0;
 
 	uname(&system);
@@ -510,9 +513,10 @@ static void zc_retry(struct zcrx_queue *q)
 	q->zc.gave_back = true;
 }
 
+/* With all chunks held the NIC drops what comes, and there is no CQE to wake. */
 static bool cqe32_prepare_wait(struct zcrx_queue *q)
 {
-	q->wants_release = q->stuck;
+	q->wants_release = q->nr_out;
 	return false;
 }
 

@@ -32,7 +32,7 @@ void fake_reset(enum fake_kind kind)
 int zcrx_sys_setup(unsigned int entries, struct io_uring_params *params)
 {
 	(void)entries;
-	fake.ring_flags = params->flags;
+	(void)params;
 	if (fake.kind == FAKE_ENOSYS)
 		return -ENOSYS;
 
@@ -124,11 +124,27 @@ static int register_rbuf(struct zcrx_abi_ext_reg *ext)
 	return 0;
 }
 
+static unsigned int known_flags(void)
+{
+	switch (fake.kind) {
+	case FAKE_OURS:
+		return ZCRX_ABI_REG_NODEV | ZCRX_ABI_REG_RBUF;
+	case FAKE_MAINLINE:
+		return ZCRX_ABI_REG_NODEV;
+	default:
+		return 0;
+	}
+}
+
+static bool is_mainline(void)
+{
+	return fake.kind == FAKE_MAINLINE || fake.kind == FAKE_OLD_MAINLINE;
+}
+
 static int fake_register(struct zcrx_abi_ifq_reg *reg)
 {
 	struct zcrx_abi_area_reg *areas = (void *)(uintptr_t)reg->area_ptr;
 	struct zcrx_abi_ext_reg *ext = (void *)(uintptr_t)reg->ext_ptr;
-	unsigned int known = fake.kind == FAKE_OURS ? ZCRX_ABI_REG_RBUF : 0;
 	unsigned int nr_areas = 1, need = IORING_SETUP_DEFER_TASKRUN |
 					  IORING_SETUP_CQE32;
 	int ret;
@@ -137,19 +153,24 @@ static int fake_register(struct zcrx_abi_ifq_reg *reg)
 		return -EINVAL;
 	if (!fake.privileged)
 		return -EPERM;
-	if (fake.kind == FAKE_MAINLINE && (fake.ring_flags & need) != need)
+	if (is_mainline() && (fake.ring_flags & need) != need)
 		return -EINVAL;
-	if (fake.kind == FAKE_MAINLINE && !readable(reg->region_ptr))
+	if (is_mainline() && !readable(reg->region_ptr))
 		return -EFAULT;
-	if (reg->flags & ~known)
+	if (reg->flags & ~known_flags())
 		return -EINVAL;
 	if (!readable(reg->region_ptr))
 		return -EFAULT;
 	if (!reg->rq_entries || reg->rq_entries > MAX_ENTRIES || reg->zcrx_id ||
-	    reg->event_desc || reg->__resv || !reg->flags != !reg->ext_ptr)
+	    reg->event_desc || reg->__resv ||
+	    !(reg->flags & ZCRX_ABI_REG_RBUF) != !reg->ext_ptr)
 		return -EINVAL;
 	if (!(reg->flags & ZCRX_ABI_REG_RBUF) &&
 	    (fake.ring_flags & need) != need)
+		return -EINVAL;
+
+	/* The field was reserved. */
+	if (fake.kind == FAKE_OLD_MAINLINE && reg->rx_buf_len)
 		return -EINVAL;
 
 	fake.reg = *reg;
@@ -167,7 +188,7 @@ static int fake_register(struct zcrx_abi_ifq_reg *reg)
 	if (ret)
 		return ret;
 	reg->zcrx_id = 5;
-	if (!reg->rx_buf_len)
+	if (!reg->rx_buf_len && fake.kind != FAKE_OLD_MAINLINE)
 		reg->rx_buf_len = 4096;
 
 	return 0;
@@ -181,12 +202,14 @@ int zcrx_sys_register(int fd, unsigned int opcode, void *arg,
 	fake.opcode = opcode;
 
 	switch (opcode & ~(1U << 31)) {
+	case IORING_REGISTER_ENABLE_RINGS:
+		return 0;
 	case IORING_REGISTER_PROBE:
 		return fake_probe(arg, nr_args);
 	case ZCRX_REGISTER_IFQ:
 		return nr_args == 1 ? fake_register(arg) : -EINVAL;
 	case ZCRX_REGISTER_CTRL:
-		if (nr_args)
+		if (nr_args || fake.kind == FAKE_OLD_MAINLINE)
 			return -EINVAL;
 		memcpy(&fake.ctrl, arg, sizeof(fake.ctrl));
 		return 0;

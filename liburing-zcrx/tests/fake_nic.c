@@ -68,7 +68,7 @@ unsigned int fake_nic_count(unsigned int queue)
 	return nr;
 }
 
-/* But for what somebody was about to write: the next one writes over it. */
+/* With what somebody was about to write */
 unsigned int fake_nic_nr_records(void)
 {
 	unsigned int nr = 0;
@@ -76,7 +76,7 @@ unsigned int fake_nic_nr_records(void)
 	DIR *d = opendir(dir_path);
 
 	while (d && (e = readdir(d)))
-		nr += e->d_name[0] != '.' && !strstr(e->d_name, ".new");
+		nr += e->d_name[0] != '.';
 	if (d)
 		closedir(d);
 
@@ -404,6 +404,8 @@ int zcrx_hw_add_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 	step();
 	if (!fake_nic->has_rules || fake_nic->filters_off)
 		return -EOPNOTSUPP;
+	if (fake_nic->ret_add_rule)
+		return fake_nic->ret_add_rule;
 	if (fake_nic->rules_want_context && !target->context)
 		return -EINVAL;
 	for (i = 0; i < FAKE_RULES && fake_nic->set.rules[i].used; i++)

@@ -49,6 +49,7 @@ struct fake_settings {
  * @ret_split: what comes of setting header split
  * @ret_split_off: what comes of setting it to anything but on
  * @ret_rss: what comes of setting the RSS table
+ * @ret_add_rule: what comes of adding a filter
  * @ret_del_rule: what comes of deleting a filter
  * @ret_queues: what comes of asking for queues
  */
@@ -68,6 +69,7 @@ struct fake_nic {
 	int			ret_split;
 	int			ret_split_off;
 	int			ret_rss;
+	int			ret_add_rule;
 	int			ret_del_rule;
 	int			ret_queues;
 };

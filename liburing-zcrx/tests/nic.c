@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fake.h"
 #include "fake_nic.h"
 #include "ktap.h"
 #include "owner.h"
@@ -34,6 +35,7 @@ static bool resets(void)
 
 static void begin(void)
 {
+	fake_reset(FAKE_OURS);
 	fake_nic_reset();
 	found = fake_nic->set;
 }
@@ -234,7 +236,18 @@ static bool has_settings_of(unsigned int queue)
 	       fake_nic_nr_records();
 }
 
-/* Its ring is still open: put back later */
+/* Header split is on, and recorded to be switched off, but that is all. */
+static bool split_alone_is_left(void)
+{
+	struct fake_settings set = fake_nic->set;
+
+	set.split = found.split;
+
+	return fake_nic->set.split == ZCRX_SPLIT_ON && fake_nic_nr_records() &&
+	       !memcmp(&found, &set, sizeof(found));
+}
+
+/* Its ring is still open: header split is put back later */
 static void closed_too_early(void)
 {
 	struct zcrx_nic *nic;
@@ -243,9 +256,9 @@ static void closed_too_early(void)
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
 	fake_nic->provider[3] = ZCRX_PROVIDER_IO_URING;
 	zcrx_nic_close(nic);
-	EXPECT(fake_nic->set.split == ZCRX_SPLIT_ON && fake_nic_nr_records());
+	EXPECT(split_alone_is_left());
 	EXPECT(zcrx_nic_reset(FAKE_NAME) == -EBUSY);
-	EXPECT(strstr(zcrx_error(), "in use") && !fake_nic_count(3));
+	EXPECT(strstr(zcrx_error(), "in use") && split_alone_is_left());
 	EXPECT(open_nic(3) == -EBUSY && strstr(zcrx_error(), "is gone"));
 	fake_nic->provider[3] = ZCRX_PROVIDER_NONE;
 	EXPECT(resets() && as_found());
@@ -284,7 +297,7 @@ static void queues_not_told(void)
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
 	fake_nic->ret_queues = -ENOBUFS;
 	zcrx_nic_close(nic);
-	EXPECT(has_settings_of(3));
+	EXPECT(split_alone_is_left());
 	fake_nic->ret_queues = 0;
 	EXPECT(resets() && as_found());
 
@@ -697,6 +710,28 @@ static void no_room_for_rules(void)
 	pair_close(&p);
 }
 
+/* No memory for a filter, say: the RSS table does it, and then filters again. */
+static void rule_fails_once(void)
+{
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	fake_nic->has_rules = true;
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
+	fake_nic->ret_add_rule = -ENOMEM;
+	EXPECT(zcrx_nic_steer(nic, p.listener) == -ENOMEM);
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && fake_nic_count(3) == 1);
+	fake_nic->ret_add_rule = 0;
+	EXPECT(!zcrx_nic_steer(nic, p.listener) && nr_rules() == 1);
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && nr_rules() == 2);
+	EXPECT(!fake_nic_count(3));
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
 static void steer_by_entry(void)
 {
 	struct zcrx_nic *nic;
@@ -715,6 +750,121 @@ static void steer_by_entry(void)
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
 	EXPECT(refused(open_nic(9), -ERANGE));
+	pair_close(&p);
+}
+
+/* Nobody else's packets come along, and could not be read. */
+static void no_entry_on_mainline(void)
+{
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	fake_reset(FAKE_MAINLINE);
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
+	EXPECT(zcrx_nic_steer(nic, p.ours) == -EOPNOTSUPP);
+	EXPECT(strstr(zcrx_error(), FAKE_NAME) &&
+	       strstr(zcrx_error(), "the RSS table"));
+	EXPECT(!fake_nic_count(3));
+	fake_nic->has_rules = true;
+	fake_nic->filters_off = true;
+	EXPECT(zcrx_nic_steer(nic, p.ours) == -EOPNOTSUPP);
+	EXPECT(strstr(zcrx_error(), "ethtool -K " FAKE_NAME " ntuple on"));
+	EXPECT(!fake_nic_count(3));
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
+/* A filter for one connection is, but not one for all of a port. */
+static void rule_on_mainline(void)
+{
+	struct zcrx_target target = { .queue = 0 };
+	struct zcrx_flow flow = { .family = AF_INET };
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	fake_reset(FAKE_MAINLINE);
+	fake_nic->has_rules = true;
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
+	EXPECT(zcrx_nic_steer(nic, p.listener) == -EOPNOTSUPP && !nr_rules());
+	EXPECT(strstr(zcrx_error(), FAKE_NAME) && strstr(zcrx_error(), "accepted"));
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && nr_rules() == 1);
+	EXPECT(fake_nic_queue_of(&p.flow) == 3);
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+
+	while (nr_rules() < FAKE_RULES) {
+		flow.dport++;
+		EXPECT(!zcrx_hw_add_rule(FAKE_IFINDEX, &flow, &target));
+	}
+	found = fake_nic->set;
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
+	EXPECT(zcrx_nic_steer(nic, p.ours) == -ENOSPC && !fake_nic_count(3));
+	EXPECT(strstr(zcrx_error(), "refuses a filter"));
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
+static bool records_steering(unsigned int queue)
+{
+	char text[4096];
+
+	return fake_nic_read_record(queue, text, sizeof(text)) &&
+	       (strstr(text, "moved") || strstr(text, "rule"));
+}
+
+/* A forked child has the ring: connections come elsewhere at once. */
+static void closed_while_bound(bool has_rules)
+{
+	struct zcrx_nic *nic, *other;
+	struct pair p;
+
+	begin();
+	fake_nic->has_rules = has_rules;
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&other, FAKE_NAME, 1));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(!zcrx_nic_steer(nic, p.ours));
+	EXPECT(fake_nic_queue_of(&p.flow) == 3 && records_steering(3));
+	fake_nic->provider[3] = ZCRX_PROVIDER_IO_URING;
+	zcrx_nic_close(nic);
+	EXPECT(!nr_rules() && !records_steering(3));
+	EXPECT(fake_nic_count(3) && !fake_nic_count(1));
+	fake_nic->provider[3] = ZCRX_PROVIDER_NONE;
+	EXPECT(resets() && has_settings_of(1));
+	zcrx_nic_close(other);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
+static void bound_by_a_child(void)
+{
+	closed_while_bound(false);
+	closed_while_bound(true);
+}
+
+/* Nor does anything else come to the queue that can't be read there. */
+static void bound_on_mainline(void)
+{
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	fake_reset(FAKE_MAINLINE);
+	fake_nic->has_rules = true;
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(!zcrx_nic_steer(nic, p.ours));
+	fake_nic->provider[3] = ZCRX_PROVIDER_IO_URING;
+	zcrx_nic_close(nic);
+	EXPECT(has_settings_of(3) && !nr_rules());
+	fake_nic->provider[3] = ZCRX_PROVIDER_NONE;
+	EXPECT(resets() && as_found());
 	pair_close(&p);
 }
 
@@ -1077,8 +1227,13 @@ static const struct ktap_case cases[] = {
 	{ "steering: the RSS table is refused", entry_is_refused },
 	{ "steering: somebody else's filter", rule_of_others },
 	{ "steering: no room for filters", no_room_for_rules },
+	{ "steering: a filter fails once", rule_fails_once },
 	{ "steering by RSS table", steer_by_entry },
 	{ "steering: somebody else's entry", entry_of_others },
+	{ "steering: not by RSS table on mainline", no_entry_on_mainline },
+	{ "steering: on mainline, each connection", rule_on_mainline },
+	{ "steering: undone though a child has the ring", bound_by_a_child },
+	{ "steering: undone so on mainline", bound_on_mainline },
 	{ "steering: wrong sockets", not_for_steering },
 	{ "two processes, both orders", both_orders },
 	{ "a process dies", one_dies },

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -71,7 +72,10 @@ static bool open_with(unsigned int nr)
 
 static void close_with_all(void)
 {
-	zcrx_queue_close(queue);
+	if (zcrx_queue_close(queue)) {
+		printf("# %s\n", zcrx_error());
+		ktap_failed = true;
+	}
 	stream_close(streams, nr_streams);
 	while (wait(NULL) > 0)
 		;
@@ -163,7 +167,7 @@ static void one(void)
 	EXPECT(zcrx_queue_open(&queue, &opts) == 0);
 	EXPECT(!strcmp(zcrx_queue_backend(queue), backend));
 	EXPECT(!*zcrx_queue_why(queue) == !strcmp(backend, "rbuf"));
-	zcrx_queue_close(queue);
+	EXPECT(!zcrx_queue_close(queue));
 	bytes_of(1, 32 * KIB * KIB + 1, 64 * KIB);
 }
 
@@ -692,7 +696,7 @@ static void signals(void)
 		EXPECT(zcrx_queue_open(&queue, &opts) == 0);
 		EXPECT(receive_until_signal(timeout_ms) == -EINTR);
 		EXPECT(receive_until_signal(timeout_ms) == -EINTR);
-		zcrx_queue_close(queue);
+		EXPECT(!zcrx_queue_close(queue));
 	}
 }
 
@@ -967,11 +971,11 @@ static void opts_of_others(void)
 	larger.opts = opts;
 	larger.opts.size = sizeof(larger);
 	EXPECT(zcrx_queue_open(&queue, &larger.opts) == 0);
-	zcrx_queue_close(queue);
+	EXPECT(!zcrx_queue_close(queue));
 	larger.more = 1;
 	EXPECT(zcrx_queue_open(&queue, &larger.opts) == -E2BIG);
 	EXPECT(!queue);
-	zcrx_queue_close(queue);
+	EXPECT(!zcrx_queue_close(queue));
 }
 
 static void wrong_sockets(void)
@@ -1002,8 +1006,9 @@ static void *use_foreign(void *arg)
 
 static void *close_foreign(void *arg)
 {
-	(void)arg;
-	zcrx_queue_close(queue);
+	int *ret = arg;
+
+	*ret = zcrx_queue_close(queue);
 	return NULL;
 }
 
@@ -1021,19 +1026,92 @@ static void owner(void)
 	EXPECT(ret == 0);
 	EXPECT(zcrx_receive(queue, &buf, 1, 0) == -EINVAL);
 	EXPECT(strstr(zcrx_error(), "another thread"));
-	zcrx_queue_close(queue);
+	EXPECT(!zcrx_queue_close(queue));
 
 	EXPECT(open_with(1));
 	EXPECT(!pthread_create(&thread, NULL, use_foreign, &ret));
 	pthread_join(thread, NULL);
 	EXPECT(ret == -EINVAL);
 	/* While its owner lives it is not closed, and goes on. */
-	EXPECT(!pthread_create(&thread, NULL, close_foreign, NULL));
+	EXPECT(!pthread_create(&thread, NULL, close_foreign, &ret));
 	pthread_join(thread, NULL);
+	EXPECT(ret == -EINVAL);
 	stream_send(streams, 1, 100 * KIB, 10 * KIB);
 	EXPECT(receive_all());
 	EXPECT(all_complete(100 * KIB));
 	close_with_all();
+}
+
+static bool is_parents(int ret)
+{
+	return ret == -EINVAL && strstr(zcrx_error(), "fork");
+}
+
+static int use_in_child(struct zcrx_queue *unused)
+{
+	struct zcrx_buf buf;
+	pthread_t thread;
+	int ret = 0;
+
+	if (!is_parents(zcrx_receive(unused, &buf, 1, 0)) ||
+	    !is_parents(zcrx_queue_close(unused)))
+		return 1;
+	if (!is_parents(zcrx_receive(queue, &buf, 1, 0)) ||
+	    !is_parents(zcrx_queue_close(queue)))
+		return 2;
+
+	/* Its own one is its own thread's. */
+	if (zcrx_queue_open(&queue, &opts) || zcrx_receive(queue, &buf, 1, 0) ||
+	    pthread_create(&thread, NULL, close_foreign, &ret))
+		return 3;
+	pthread_join(thread, NULL);
+	if (ret != -EINVAL || zcrx_queue_close(queue))
+		return 4;
+
+	return 0;
+}
+
+/* A child can't use queues of its parent's, in use or not, and they go on. */
+static void forked(void)
+{
+	struct zcrx_queue *unused;
+	struct zcrx_buf buf;
+	int status;
+	pid_t pid;
+
+	reset_opts();
+	EXPECT(zcrx_queue_open(&unused, &opts) == 0);
+	EXPECT(open_with(1));
+	pid = fork();
+	if (!pid)
+		_exit(use_in_child(unused));
+	EXPECT(waitpid(pid, &status, 0) == pid);
+	EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	EXPECT(zcrx_receive(unused, &buf, 1, 0) == 0);
+	EXPECT(!zcrx_queue_close(unused));
+	stream_send(streams, 1, 100 * KIB, 10 * KIB);
+	EXPECT(receive_all());
+	EXPECT(all_complete(100 * KIB));
+	close_with_all();
+}
+
+/* Without file descriptors to ask by: that is the reason, and not the kernel. */
+static void no_files(void)
+{
+	struct rlimit limit, less;
+	int next = dup(0), ret;
+
+	/* A queue has three files before it asks. */
+	close(next);
+	EXPECT(!getrlimit(RLIMIT_NOFILE, &limit));
+	less = limit;
+	less.rlim_cur = (rlim_t)next + 3;
+	reset_opts();
+	opts.backend = "cqe32";
+	EXPECT(!setrlimit(RLIMIT_NOFILE, &less));
+	ret = zcrx_queue_open(&queue, &opts);
+	EXPECT(!setrlimit(RLIMIT_NOFILE, &limit));
+	EXPECT(ret == -EMFILE && strstr(zcrx_error(), strerror(EMFILE)));
 }
 
 /* As an ordinary user, the best that can be had is a copy, and says why. */
@@ -1056,7 +1134,8 @@ static void no_privilege(void)
 			_exit(2);
 		printf("# why: %s\n", zcrx_queue_why(q));
 		fflush(stdout);
-		zcrx_queue_close(q);
+		if (zcrx_queue_close(q))
+			_exit(4);
 		reset_opts();
 		opts.backend = "rbuf";
 		_exit(zcrx_queue_open(&q, &opts) < 0 && *zcrx_error() ? 0 : 3);
@@ -1099,6 +1178,8 @@ static const struct ktap_case cases[] = {
 	{ "arguments of another version", opts_of_others },
 	{ "wrong sockets", wrong_sockets },
 	{ "belongs to one thread", owner },
+	{ "belongs to one process", forked },
+	{ "no file descriptors", no_files },
 	{ "no privilege", no_privilege },
 };
 

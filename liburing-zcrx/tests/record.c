@@ -441,6 +441,15 @@ static void left_over(void)
 	EXPECT(!zcrx_records_load(dir, &recs));
 	EXPECT(recs.nr == 1 && !*recs.garbled);
 	zcrx_records_free(&recs);
+
+	write_file(dir, "queue-3.new", full_text, 40);
+	write_file(dir, "queue-4.new", full_text, 40);
+	write_file(dir, "else.new", full_text, 40);
+	zcrx_records_sweep(dir);
+	EXPECT(faccessat(dir, "queue-3.new", F_OK, 0));
+	EXPECT(faccessat(dir, "queue-4.new", F_OK, 0));
+	EXPECT(!faccessat(dir, "queue-3", F_OK, 0));
+	EXPECT(!faccessat(dir, "else.new", F_OK, 0));
 	zcrx_record_free(rec);
 	remove_dir(dir);
 }

@@ -29,8 +29,8 @@
  * the owner gives the memory to the kernel. Nothing is taken off the stack but
  * all of it, so that an entry which comes back meanwhile does no harm. By (B)
  * either the owner sees what was released, or the thread sees that it has to
- * wake; it does so only if a connection waits for memory. The owner's own
- * releases take no atomic operation.
+ * wake; it does so only if somebody may wait for memory: without copying that may
+ * be the NIC. The owner's own releases take no atomic operation.
  */
 #ifndef LIBURING_ZCRX_QUEUE_H
 #define LIBURING_ZCRX_QUEUE_H
@@ -53,8 +53,9 @@ struct zcrx_conn;
  * @fd: a connected or listening socket, to find the interface by; or -1
  * @backend: "rbuf", "cqe32" or "copy"; NULL for the best that can be had
  * @rxq: receive queue of the NIC; -1: the library picks one
- * @mem: memory to receive into, page aligned, the caller's; NULL: the library
- *	 allocates
+ * @mem: memory to receive into, page aligned, the caller's; in use until all
+ *	 sockets that were received from have been drained or closed; NULL: the
+ *	 library allocates
  * @mem_size: in bytes, whole pages; 0 for 64 MiB
  * @conn_budget: bytes of that memory that a connection may hold, counted in
  *		 whole buffers; 0 for a sixteenth of it
@@ -103,7 +104,7 @@ static inline void zcrx_queue_opts_init(struct zcrx_queue_opts *opts)
 
 int zcrx_queue_open(struct zcrx_queue **queue,
 		    const struct zcrx_queue_opts *opts);
-void zcrx_queue_close(struct zcrx_queue *queue);
+int zcrx_queue_close(struct zcrx_queue *queue);
 
 const char *zcrx_queue_backend(const struct zcrx_queue *queue);
 const char *zcrx_queue_why(const struct zcrx_queue *queue);

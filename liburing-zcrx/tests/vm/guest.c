@@ -47,10 +47,10 @@ bool note_nic(void)
 	return look(&found);
 }
 
-/* What somebody was about to write is none: the next one writes over it. */
+/* Nor what somebody was about to write */
 static bool no_records(void)
 {
-	return !system("! ls /run/zcrx/*/queue-* 2> /dev/null | grep -v '[.]new$'");
+	return !system("! ls /run/zcrx/*/queue-* > /dev/null 2>&1");
 }
 
 /**

@@ -178,7 +178,8 @@ static unsigned int receive(struct receiver *r, int fd)
 						  buf->len, got);
 			got += buf->len;
 			while (zcrx_refill(&r->ifq, zcrx_rbuf_off(buf)))
-				zcrx_resume(&r->ifq);
+				if (zcrx_resume(&r->ifq))
+					return 0;
 		}
 		zcrx_rbuf_release(&r->ifq, nr);
 		io_uring_cq_advance(&r->ring, 1);

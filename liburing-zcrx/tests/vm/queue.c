@@ -156,14 +156,14 @@ static bool receive_all(unsigned int bytes)
 
 static bool close_all(void)
 {
+	bool closed = good(zcrx_queue_close(queue));
 	unsigned int i;
 
-	zcrx_queue_close(queue);
 	for (i = 0; i < nr_flows; i++)
 		close(flows[i].fd);
 	nr_flows = 0;
 
-	return as_found();
+	return closed && as_found();
 }
 
 static unsigned long long zc_bytes_of(const char *fdinfo)
@@ -389,15 +389,15 @@ static void queue_in_use(void)
 	EXPECT(good(zcrx_queue_open(&queue, &opts)));
 	EXPECT(!strcmp(zcrx_queue_backend(queue), "copy"));
 	EXPECT(strstr(zcrx_queue_why(queue), "receive queue 1"));
-	zcrx_queue_close(queue);
+	EXPECT(good(zcrx_queue_close(queue)));
 
 	/* Another one can be had beside it. */
 	opts.rxq = -1;
 	EXPECT(good(zcrx_queue_open(&queue, &opts)));
 	EXPECT(has_queue(1) && has_queue(LAST_QUEUE));
-	zcrx_queue_close(queue);
+	EXPECT(good(zcrx_queue_close(queue)));
 	EXPECT(has_queue(1));
-	zcrx_queue_close(other);
+	EXPECT(good(zcrx_queue_close(other)));
 	EXPECT(as_found());
 }
 

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Queue objects that do not copy, against kernels in memory: what they do when,
+ * and what they do with a kernel that refuses.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../src/clock.h"
+#include "fake_ring.h"
+#include "ktap.h"
+
+#define CHUNK	4096
+#define WAIT_MS	2000
+
+static struct zcrx_queue *queue;
+static struct zcrx_conn *conn;
+static int fd;
+
+/* A queue without a NIC, with a connection */
+static bool open_queue(enum fake_kind kind, const char *backend)
+{
+	struct zcrx_queue_opts opts;
+
+	fake_ring_reset(kind);
+	zcrx_queue_opts_init(&opts);
+	opts.ifname = "lo";
+	opts.backend = backend;
+	opts.mem_size = 64 * CHUNK;
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (!zcrx_queue_open(&queue, &opts) &&
+	    !zcrx_conn_add(queue, fd, NULL, &conn))
+		return true;
+	printf("# %s\n", zcrx_error());
+
+	return false;
+}
+
+static void close_queue(void)
+{
+	EXPECT(!zcrx_queue_close(queue));
+	close(fd);
+}
+
+/* Is it given back to the kernel? */
+static bool is_back(__u64 off)
+{
+	struct zcrx_abi_rqe rqe;
+
+	return fake_take(&rqe) && rqe.off == off;
+}
+
+static bool is_back_soon(__u64 off)
+{
+	int64_t end = zcrx_clock() + WAIT_MS;
+
+	while (zcrx_clock() < end) {
+		if (is_back(off))
+			return true;
+		usleep(1000);
+	}
+
+	return false;
+}
+
+/*
+ * Other threads release
+ */
+
+static struct zcrx_buf buf;
+static bool came_back;
+
+static void *release_while_asleep(void *arg)
+{
+	while (!__atomic_load_n(&fake_ring.waiting, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	zcrx_release(queue, &buf, 1);
+	came_back = is_back_soon(0);
+	zcrx_queue_wake(queue);
+	return arg;
+}
+
+/* The NIC may have no other chunk, and then nothing else wakes the owner. */
+static void owner_asleep(void)
+{
+	struct zcrx_buf none;
+	pthread_t thread;
+
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	EXPECT(fake_ring_receive(fd, 0, 100));
+	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1 && buf.len == 100);
+	EXPECT(!pthread_create(&thread, NULL, release_while_asleep, NULL));
+	EXPECT(zcrx_receive(queue, &none, 1, -1) == 0);
+	pthread_join(thread, NULL);
+	EXPECT(came_back);
+	close_queue();
+}
+
+static void *release(void *arg)
+{
+	zcrx_release(queue, &buf, 1);
+	return arg;
+}
+
+/* There is always more to tell of, and what was released is not kept for that. */
+static void owner_busy(void)
+{
+	struct zcrx_buf more;
+	pthread_t thread;
+
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	EXPECT(fake_ring_receive(fd, 0, 100));
+	EXPECT(fake_ring_receive(fd, CHUNK, 100));
+	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1);
+	EXPECT(!pthread_create(&thread, NULL, release, NULL));
+	pthread_join(thread, NULL);
+	EXPECT(zcrx_receive(queue, &more, 1, WAIT_MS) == 1 && more.data);
+	EXPECT(is_back(0));
+	close_queue();
+}
+
+/*
+ * The kernel refuses
+ */
+
+/* It may still have the socket, which must not be closed then. */
+static void remove_refused(void)
+{
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	fake_ring.ret_submit = -EAGAIN;
+	EXPECT(zcrx_conn_remove(conn) == -EAGAIN && *zcrx_error());
+	fake_ring.ret_submit = 0;
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0);
+	/* It goes on, and can be removed later. */
+	EXPECT(fake_ring_receive(fd, 0, 100));
+	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1 && buf.len == 100);
+	zcrx_release(queue, &buf, 1);
+	EXPECT(!zcrx_conn_remove(conn) && !fake_ring_receive(fd, 0, 100));
+	close_queue();
+}
+
+/* What was not taken is when the owner comes back, who is woken for it. */
+static void add_refused(void)
+{
+	struct pollfd pfd = { .events = POLLIN };
+
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	pfd.fd = zcrx_queue_poll_fd(queue);
+	EXPECT(!zcrx_conn_remove(conn));
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0 && !poll(&pfd, 1, 0));
+	fake_ring.ret_submit = -EAGAIN;
+	EXPECT(!zcrx_conn_add(queue, fd, NULL, &conn));
+	fake_ring.ret_submit = 0;
+	EXPECT(poll(&pfd, 1, 0) == 1);
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0);
+	EXPECT(fake_ring_receive(fd, 0, 100));
+	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1);
+	close_queue();
+}
+
+/* For want of memory, say; here, a file that can't be polled is in the way. */
+static void poll_refused(void)
+{
+	struct pollfd pfd = { .events = POLLIN };
+	int file, ring;
+
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	pfd.fd = zcrx_queue_poll_fd(queue);
+	file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	ring = dup(fake_ring.fd);
+	EXPECT(dup2(file, fake_ring.fd) == fake_ring.fd);
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == -EPERM);
+	EXPECT(dup2(ring, fake_ring.fd) == fake_ring.fd);
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0 && !poll(&pfd, 1, 0));
+	close(file);
+	close(ring);
+	close_queue();
+}
+
+/* Memory does not go while a worker of io_uring receives into it. */
+static void close_refused(void)
+{
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	fake_ring.nr_cancels = 1 << 20;
+	EXPECT(zcrx_queue_close(queue) == -EBUSY && *zcrx_error());
+	fake_ring.nr_cancels = 3;
+	close_queue();
+	EXPECT(!fake_ring.nr_cancels);
+}
+
+static const struct ktap_case cases[] = {
+	{ "released by another thread, the owner asleep", owner_asleep },
+	{ "released by another thread, the owner busy", owner_busy },
+	{ "removing is refused", remove_refused },
+	{ "adding is refused", add_refused },
+	{ "polling is refused", poll_refused },
+	{ "closing is refused, then waits", close_refused },
+};
+
+int main(void)
+{
+	return ktap_run(cases, sizeof(cases) / sizeof(cases[0]));
+}
