@@ -194,8 +194,13 @@ static bool has_filters(const struct zcrx_nic_info *nic)
 	       strcmp(nic->driver, OUR_DRIVER);
 }
 
+/*
+ * By the RSS table, others' connections come along, which must be able to read
+ * what lies in a program's memory: in mainline they are not.
+ */
 static void check_steering(struct checks *checks, const char *ifname,
-			   const struct zcrx_nic_info *nic)
+			   const struct zcrx_nic_info *nic,
+			   const struct kernel_can *can)
 {
 	const char *name = "steering";
 
@@ -204,7 +209,7 @@ static void check_steering(struct checks *checks, const char *ifname,
 	if (has_filters(nic) && nic->ntuple_on) {
 		check(checks, name, CHECK_OK,
 		      "filters for single flows can steer connections");
-	} else if (nic->rss_size) {
+	} else if (nic->rss_size && can->rbuf) {
 		check(checks, name, CHECK_OK,
 		      "the RSS table, %u entries, can steer connections%s",
 		      nic->rss_size,
@@ -326,7 +331,7 @@ int doctor_nic(struct checks *checks, const char *ifname,
 		check_link(checks, ifname, &nic);
 		check_split(checks, ifname, &nic);
 		check_queues(checks, ifname, &nic);
-		check_steering(checks, ifname, &nic);
+		check_steering(checks, ifname, &nic, can);
 		check_xdp(checks, ifname, &nic);
 		check_ring(checks, ifname, &nic);
 		check_mtu(checks, ifname, &nic);
