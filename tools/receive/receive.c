@@ -42,13 +42,13 @@
 #define DATA_RECV	1
 #define DATA_CANCEL	2
 
-enum mode { MODE_UNTRIED, MODE_ZERO_COPY, MODE_PLAIN };
+/* Refused: it is not plain yet, as nobody has been told why. */
+enum mode { MODE_UNTRIED, MODE_ZERO_COPY, MODE_REFUSED, MODE_PLAIN };
 
 /**
  * struct receiver - what a process has, zero in a forked child
  * @lock: of everything here
  * @mode: read without the lock, too
- * @prepared: receive_prepare() has nothing left to do; likewise
  * @used: something was received
  * @nr_used: entries at the head of the rbuf ring that were used, but not given
  *	     back
@@ -56,7 +56,6 @@ enum mode { MODE_UNTRIED, MODE_ZERO_COPY, MODE_PLAIN };
 struct receiver {
 	pthread_mutex_t		lock;
 	enum mode		mode;
-	bool			prepared;
 	bool			used;
 	unsigned int		nr_used;
 	struct io_uring		ring;
@@ -67,6 +66,8 @@ struct receiver {
 static struct receive_settings settings;
 static struct receiver *rx;
 static int ring_fd = -1;	/* a child needs it, to close it */
+static struct nic nic;
+static int failure;		/* why zero copy can't be had, a negative errno */
 static struct stat first_stderr;
 static bool said;
 
@@ -110,53 +111,49 @@ static void say(const char *format, ...)
 		said = true; \
 	} while (0)
 
-static void explain_kernel(int err)
+static void say_loopback(void)
 {
-	struct utsname name;
-
-	uname(&name);
-	if (err == -EPERM)
-		say_plain("zero copy needs CAP_NET_ADMIN, and io_uring to be allowed (sysctl kernel.io_uring_disabled): run as root");
-	else
-		say_plain("kernel %s has no zero-copy receive with an rbuf ring, boot one that was built with it",
-			  name.release);
+	say_plain("lo is no NIC: connect to an address of another interface");
 }
 
-static void explain_nic(const struct nic *nic, int err)
+static void explain_nic(int err)
 {
 	if (err == -ENODEV)
-		say_plain("there is no interface %s, see ip link", nic->name);
-	else if (err == -ELOOP)
-		say_plain("lo is no NIC: connect to an address of another interface");
+		say_plain("there is no interface %s, see ip link", nic.name);
 	else
 		say_plain("can't tell the interface of the connection (%s), name it with %s",
 			  strerror(-err), settings.dev_option);
 }
 
-static void explain_register(const struct nic *nic, int err)
+/* Kernels that don't know the rbuf ring find fault with the arguments. */
+static void explain_register(int err)
 {
-	int nr = nic_nr_queues(nic);
+	int nr = nic_nr_queues(&nic);
+	struct utsname name;
 
-	if (!strcmp(nic->name, "lo"))
-		say_plain("lo is no NIC: connect to an address of another interface");
-	else if (nr && nic->rxq >= (unsigned int)nr)
-		say_plain("%s has no receive queue %u, only 0 to %d: choose with %s",
-			  nic->name, nic->rxq, nr - 1, settings.queue_option);
+	uname(&name);
+	if (!strcmp(nic.name, "lo"))
+		say_loopback();
+	else if (err == -EINVAL || err == -ENOSYS)
+		say_plain("kernel %s has no zero-copy receive with an rbuf ring, boot one that was built with it",
+			  name.release);
 	else if (err == -EPERM)
-		say_plain("registering on %s needs CAP_NET_ADMIN: run as root",
-			  nic->name);
+		say_plain("zero copy needs CAP_NET_ADMIN, and io_uring to be allowed (sysctl kernel.io_uring_disabled): run as root");
+	else if (nr && nic.rxq >= (unsigned int)nr)
+		say_plain("%s has no receive queue %u, only 0 to %d: choose with %s",
+			  nic.name, nic.rxq, nr - 1, settings.queue_option);
 	else if (err == -EOPNOTSUPP)
 		say_plain("header split is off on %s, or its driver has no zero-copy receive: ethtool -G %s tcp-data-split on, or zcrx-split %s on",
-			  nic->name, nic->name, nic->name);
+			  nic.name, nic.name, nic.name);
 	else if (err == -EEXIST)
 		say_plain("queue %u of %s is in use by another program: choose another with %s",
-			  nic->rxq, nic->name, settings.queue_option);
+			  nic.rxq, nic.name, settings.queue_option);
 	else if (err == -ENOMEM)
 		say_plain("%d MiB for queue %u of %s can't be locked: raise ulimit -l",
-			  AREA_SIZE >> 20, nic->rxq, nic->name);
+			  AREA_SIZE >> 20, nic.rxq, nic.name);
 	else
-		say_plain("can't register queue %u of %s: %s", nic->rxq,
-			  nic->name, strerror(-err));
+		say_plain("can't register queue %u of %s: %s", nic.rxq,
+			  nic.name, strerror(-err));
 }
 
 /* Low numbers are the program's: it may count on getting the lowest. */
@@ -180,66 +177,54 @@ static void keep_from_children(void)
 	ring_fd = rx->ring.ring_fd;
 }
 
-static int setup_ring(const struct nic *nic)
+static int register_queue(void)
 {
 	struct zcrx_params params = {
-		.if_idx		= nic->if_idx,
-		.rxq		= nic->rxq,
+		.if_idx		= nic.if_idx,
+		.rxq		= nic.rxq,
 		.refill_entries	= REFILL_ENTRIES,
 		.rbuf_entries	= RBUF_ENTRIES,
 	};
 	int ret;
 
-	ret = io_uring_queue_init(2, &rx->ring, 0);
-	if (ret)
-		return ret;
-	move_ring_up(&rx->ring);
 	ret = zcrx_area_alloc(&rx->area, AREA_SIZE, 0);
 	if (ret)
-		goto err_ring;
+		return ret;
 	ret = zcrx_register(&rx->ring, &params, &rx->area, 1, &rx->ifq);
 	if (ret)
-		goto err_area;
-	keep_from_children();
+		zcrx_area_free(&rx->area);
+	else
+		keep_from_children();
 
-	return 0;
-
-err_area:
-	zcrx_area_free(&rx->area);
-err_ring:
-	io_uring_queue_exit(&rx->ring);
 	return ret;
 }
 
 /*
- * Nothing is said early: perhaps nothing will be received. A connection over
- * loopback decides nothing for the others.
+ * Some 20 ms after a ring has gone, the kernel interrupts the threads that used
+ * it: they would see EINTR without a signal. So a ring that is of no use loses
+ * its file, but not its memory, which keeps it.
  */
-static enum mode setup(int fd, bool early)
+static int setup(int fd)
 {
-	struct nic nic = { .if_idx = 0 };
 	int ret;
 
-	ret = zcrx_probe();
-	if (ret < 0 || !(ret & ZCRX_HAS_RBUF)) {
-		if (!early)
-			explain_kernel(ret);
-		return MODE_PLAIN;
-	}
 	ret = nic_choose(&nic, settings.dev, settings.rxq, fd);
-	if (ret) {
-		if (!early)
-			explain_nic(&nic, ret);
-		return ret == -ELOOP ? MODE_UNTRIED : MODE_PLAIN;
-	}
-	ret = setup_ring(&nic);
-	if (ret) {
-		if (!early)
-			explain_register(&nic, ret);
-		return MODE_PLAIN;
-	}
+	if (ret)
+		return ret;
+	ret = io_uring_queue_init(2, &rx->ring, 0);
+	if (ret)
+		return ret;
+	move_ring_up(&rx->ring);
+	ret = register_queue();
+	if (ret)
+		close(rx->ring.ring_fd);
 
-	return MODE_ZERO_COPY;
+	return ret;
+}
+
+static enum mode get_mode(void)
+{
+	return __atomic_load_n(&rx->mode, __ATOMIC_RELAXED);
 }
 
 static void set_mode(enum mode mode)
@@ -247,17 +232,25 @@ static void set_mode(enum mode mode)
 	__atomic_store_n(&rx->mode, mode, __ATOMIC_RELAXED);
 }
 
+/* A connection over loopback decides nothing for the others. */
 static void prepare_locked(int fd)
 {
-	enum mode mode;
-
-	if (rx->prepared || rx->mode != MODE_UNTRIED)
+	if (rx->mode != MODE_UNTRIED)
 		return;
 
-	mode = setup(fd, true);
-	if (mode == MODE_ZERO_COPY)
-		set_mode(mode);
-	__atomic_store_n(&rx->prepared, mode != MODE_UNTRIED, __ATOMIC_RELAXED);
+	failure = setup(fd);
+	if (failure != -ELOOP)
+		set_mode(failure ? MODE_REFUSED : MODE_ZERO_COPY);
+}
+
+/* Not before something is to be received: perhaps nothing will be. */
+static void explain(void)
+{
+	if (nic.if_idx)
+		explain_register(failure);
+	else
+		explain_nic(failure);
+	set_mode(MODE_PLAIN);
 }
 
 /*
@@ -367,8 +360,11 @@ static int receive_locked(int fd, const struct iovec *iov, size_t count)
 {
 	int ret, res = -ECANCELED;
 
-	if (rx->mode == MODE_UNTRIED)
-		set_mode(setup(fd, false));
+	prepare_locked(fd);
+	if (rx->mode == MODE_REFUSED)
+		explain();
+	else if (rx->mode == MODE_UNTRIED)
+		say_loopback();
 	if (rx->mode != MODE_ZERO_COPY)
 		return RECEIVE_PLAIN;
 
@@ -473,7 +469,7 @@ void receive_init(const struct receive_settings *with)
  */
 int receive_is_plain(void)
 {
-	return !rx || __atomic_load_n(&rx->mode, __ATOMIC_RELAXED) == MODE_PLAIN;
+	return !rx || get_mode() == MODE_PLAIN;
 }
 
 /**
@@ -486,8 +482,7 @@ void receive_prepare(int fd)
 {
 	struct outside outside;
 
-	if (receive_is_plain() ||
-	    __atomic_load_n(&rx->prepared, __ATOMIC_RELAXED))
+	if (!rx || get_mode() != MODE_UNTRIED)
 		return;
 
 	enter(&outside);

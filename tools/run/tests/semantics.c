@@ -163,9 +163,49 @@ static double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+static void limit_waiting(int fd, int ms)
+{
+	struct timeval limit = { .tv_usec = ms * MS };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+}
+
+/* Since @start, has a call waited so long? */
+static void show_time(double start, int ms)
+{
+	printf(" %s", now() - start > (ms - 10) / 1e3 ? "in time" : "too early");
+}
+
 /*
  * Waiting
  */
+
+static void sleep_in_epoll(int epfd)
+{
+	struct epoll_event event;
+	double start = now();
+
+	show(epoll_wait(epfd, &event, 1, 300), NULL);
+	show_time(start, 300);
+}
+
+/* What the first connection and the first read bring about interrupts nothing. */
+static void first_waits(void)
+{
+	struct pair pair = make_pair();
+	int epfd = epoll_create1(0);
+	double start = now();
+
+	limit_waiting(pair.fd, 300);
+	show(recv(pair.fd, buf, sizeof(buf), 0), buf);
+	show_time(start, 300);
+	sleep_in_epoll(epfd);
+	put(pair.peer, "first");
+	show(recv(pair.fd, buf, sizeof(buf), 0), buf);
+	sleep_in_epoll(epfd);
+	close(epfd);
+	close_pair(&pair);
+}
 
 static void blocks(void)
 {
@@ -238,13 +278,12 @@ static void truncates(void)
 
 static void times_out(void)
 {
-	struct timeval limit = { .tv_usec = 200 * MS };
 	struct pair pair = make_pair();
 	double start = now();
 
-	setsockopt(pair.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	limit_waiting(pair.fd, 200);
 	show(read(pair.fd, buf, sizeof(buf)), buf);
-	printf(" %s", now() - start > 0.19 ? "in time" : "too early");
+	show_time(start, 200);
 	put(pair.peer, "then");
 	show(read(pair.fd, buf, sizeof(buf)), buf);
 	close_pair(&pair);
@@ -854,6 +893,7 @@ static const struct {
 	const char	*name;
 	void		(*run)(void);
 } cases[] = {
+	{ "waiting after the first connection", first_waits },
 	{ "blocks until there is something", blocks },
 	{ "O_NONBLOCK", nonblocking },
 	{ "MSG_DONTWAIT", dontwait },
