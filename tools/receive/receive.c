@@ -232,15 +232,22 @@ static void set_mode(enum mode mode)
 	__atomic_store_n(&rx->mode, mode, __ATOMIC_RELAXED);
 }
 
-/* A connection over loopback decides nothing for the others. */
+/*
+ * A connection over loopback, to which nothing was registered, decides nothing
+ * for the others, and waits for no lock.
+ */
+static bool is_loopback(int fd)
+{
+	return get_mode() == MODE_UNTRIED && !settings.dev && nic_is_loopback(fd);
+}
+
 static void prepare_locked(int fd)
 {
 	if (rx->mode != MODE_UNTRIED)
 		return;
 
 	failure = setup(fd);
-	if (failure != -ELOOP)
-		set_mode(failure ? MODE_REFUSED : MODE_ZERO_COPY);
+	set_mode(failure ? MODE_REFUSED : MODE_ZERO_COPY);
 }
 
 /* Not before something is to be received: perhaps nothing will be. */
@@ -363,8 +370,6 @@ static int receive_locked(int fd, const struct iovec *iov, size_t count)
 	prepare_locked(fd);
 	if (rx->mode == MODE_REFUSED)
 		explain();
-	else if (rx->mode == MODE_UNTRIED)
-		say_loopback();
 	if (rx->mode != MODE_ZERO_COPY)
 		return RECEIVE_PLAIN;
 
@@ -477,17 +482,22 @@ int receive_is_plain(void)
  * @fd: connected TCP socket, the control connection for example
  *
  * If it can't be, receive() will say why.
+ *
+ * Return: 0 if nothing but that will come of receive().
  */
-void receive_prepare(int fd)
+int receive_prepare(int fd)
 {
 	struct outside outside;
 
-	if (!rx || get_mode() != MODE_UNTRIED)
-		return;
+	if (receive_is_plain() || is_loopback(fd))
+		return 0;
+	if (get_mode() == MODE_UNTRIED) {
+		enter(&outside);
+		prepare_locked(fd);
+		leave(&outside);
+	}
 
-	enter(&outside);
-	prepare_locked(fd);
-	leave(&outside);
+	return 1;
 }
 
 /**
@@ -506,6 +516,10 @@ int receive(int fd, const struct iovec *iov, size_t count)
 
 	if (receive_is_plain())
 		return RECEIVE_PLAIN;
+	if (is_loopback(fd)) {
+		say_loopback();
+		return RECEIVE_PLAIN;
+	}
 
 	enter(&outside);
 	ret = receive_locked(fd, iov, count);

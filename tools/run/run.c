@@ -167,7 +167,8 @@ static ssize_t receive_tcp(int fd, const struct iovec *iov, size_t count,
 {
 	ssize_t ret;
 
-	receive_prepare(fd);
+	if (!receive_prepare(fd))
+		return RECEIVE_PLAIN;
 	ret = wait_for_bytes(fd, count, flags);
 	if (ret <= 0)
 		return ret;
