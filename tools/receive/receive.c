@@ -66,6 +66,7 @@ struct receiver {
 static struct receive_settings settings;
 static struct receiver *rx;
 static int ring_fd = -1;	/* a child needs it, to close it */
+static struct stat ring_file;
 static struct nic nic;
 static int failure;		/* why zero copy can't be had, a negative errno */
 static struct stat first_stderr;
@@ -81,14 +82,18 @@ struct outside {
  * Setting up
  */
 
-/* Programs that go to the background may have something else there by now. */
-static bool have_stderr(void)
+static bool is_file(int fd, const struct stat *file)
 {
 	struct stat now;
 
-	return !fstat(STDERR_FILENO, &now) &&
-	       now.st_dev == first_stderr.st_dev &&
-	       now.st_ino == first_stderr.st_ino;
+	return !fstat(fd, &now) && now.st_dev == file->st_dev &&
+	       now.st_ino == file->st_ino;
+}
+
+/* Programs that go to the background may have something else there by now. */
+static bool have_stderr(void)
+{
+	return is_file(STDERR_FILENO, &first_stderr);
 }
 
 __attribute__((format(printf, 1, 2)))
@@ -168,13 +173,36 @@ static void move_ring_up(struct io_uring *ring)
 	ring->enter_ring_fd = fd;
 }
 
-/* What is pinned would be copied by fork(), the whole area. */
-static void keep_from_children(void)
+/* Another thread may fork at any time: what is not for children comes first. */
+static int make_ring(void)
 {
+	int ret = io_uring_queue_init(2, &rx->ring, 0);
+
+	if (ret)
+		return ret;
 	io_uring_ring_dontfork(&rx->ring);
-	madvise(rx->area.addr, rx->area.size, MADV_DONTFORK);
-	madvise(rx->ifq.mem, rx->ifq.mem_size, MADV_DONTFORK);
+	move_ring_up(&rx->ring);
+	fstat(rx->ring.ring_fd, &ring_file);
 	ring_fd = rx->ring.ring_fd;
+
+	return 0;
+}
+
+static void drop_ring(void)
+{
+	ring_fd = -1;
+	close(rx->ring.ring_fd);
+}
+
+/* What is pinned would be copied by fork(), the whole area. */
+static int alloc_area(void)
+{
+	int ret = zcrx_area_alloc(&rx->area, AREA_SIZE, 0);
+
+	if (!ret)
+		madvise(rx->area.addr, rx->area.size, MADV_DONTFORK);
+
+	return ret;
 }
 
 static int register_queue(void)
@@ -187,14 +215,14 @@ static int register_queue(void)
 	};
 	int ret;
 
-	ret = zcrx_area_alloc(&rx->area, AREA_SIZE, 0);
+	ret = alloc_area();
 	if (ret)
 		return ret;
 	ret = zcrx_register(&rx->ring, &params, &rx->area, 1, &rx->ifq);
 	if (ret)
 		zcrx_area_free(&rx->area);
 	else
-		keep_from_children();
+		madvise(rx->ifq.mem, rx->ifq.mem_size, MADV_DONTFORK);
 
 	return ret;
 }
@@ -211,13 +239,12 @@ static int setup(int fd)
 	ret = nic_choose(&nic, settings.dev, settings.rxq, fd);
 	if (ret)
 		return ret;
-	ret = io_uring_queue_init(2, &rx->ring, 0);
+	ret = make_ring();
 	if (ret)
 		return ret;
-	move_ring_up(&rx->ring);
 	ret = register_queue();
 	if (ret)
-		close(rx->ring.ring_fd);
+		drop_ring();
 
 	return ret;
 }
@@ -419,15 +446,7 @@ static void leave(const struct outside *outside)
 /* Unless the program has closed it, and has something else of that number */
 static void close_parents_ring(void)
 {
-	char path[32], target[32];
-	ssize_t len;
-
-	if (ring_fd < 0)
-		return;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", ring_fd);
-	len = readlink(path, target, sizeof(target) - 1);
-	target[len < 0 ? 0 : len] = '\0';
-	if (!strcmp(target, "anon_inode:[io_uring]"))
+	if (ring_fd >= 0 && is_file(ring_fd, &ring_file))
 		close(ring_fd);
 	ring_fd = -1;
 }
