@@ -67,7 +67,7 @@ static struct receive_settings settings;
 static struct receiver *rx;
 static int ring_fd = -1;	/* a child needs it, to close it */
 static struct stat ring_file;
-static struct nic nic;
+static struct nic nic;		/* if_idx is 0 as long as there is none */
 static int failure;		/* why zero copy can't be had, a negative errno */
 static struct stat first_stderr;
 static bool said;
@@ -236,6 +236,7 @@ static int setup(int fd)
 {
 	int ret;
 
+	nic.if_idx = 0;
 	ret = nic_choose(&nic, settings.dev, settings.rxq, fd);
 	if (ret)
 		return ret;
@@ -451,6 +452,14 @@ static void close_parents_ring(void)
 	ring_fd = -1;
 }
 
+/* A child finds what its parent did, but the queue may have become free. */
+static void after_fork(void)
+{
+	close_parents_ring();
+	if (failure && failure != -EEXIST)
+		set_mode(MODE_REFUSED);
+}
+
 /* Programs write over their environment, to change how ps shows them. */
 static const char *keep(const char *text)
 {
@@ -479,7 +488,7 @@ void receive_init(const struct receive_settings *with)
 	if (mem == MAP_FAILED)
 		return;
 	if (madvise(mem, sizeof(*rx), MADV_WIPEONFORK) ||
-	    pthread_atfork(NULL, NULL, close_parents_ring)) {
+	    pthread_atfork(NULL, NULL, after_fork)) {
 		munmap(mem, sizeof(*rx));
 		return;
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * Reads from TCP sockets in all ways, and says line by line what came of it:
- * "NAME: RESULT...". The lines must be the same whatever receives. With the argument
- * leave-child, it says nothing.
+ * "NAME: RESULT...". The lines must be the same whatever receives. With an argument,
+ * leave-child or family, it says nothing.
  *
  * Compiled with _FORTIFY_SOURCE, so that the functions for that are called, too.
  */
@@ -946,6 +946,24 @@ static int leave_child(void)
 	return 0;
 }
 
+/* Reads, and so do its child and the child's child. */
+static int read_in_family(int generations)
+{
+	struct pair pair = pair_with("x");
+	int status = 0;
+
+	if (read(pair.fd, buf, sizeof(buf)) != 1)
+		return 1;
+	close_pair(&pair);
+	if (generations == 1)
+		return 0;
+	if (!fork())
+		return read_in_family(generations - 1);
+	wait(&status);
+
+	return status != 0;
+}
+
 int main(int argc, char **argv)
 {
 	size_t i;
@@ -953,6 +971,8 @@ int main(int argc, char **argv)
 	alarm(TIME_LIMIT);
 	if (argc > 1 && !strcmp(argv[1], "leave-child"))
 		return leave_child();
+	if (argc > 1 && !strcmp(argv[1], "family"))
+		return read_in_family(3);
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		begin(cases[i].name);
 		cases[i].run();
