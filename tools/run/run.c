@@ -161,24 +161,57 @@ static ssize_t wait_for_bytes(int fd, size_t count, int flags)
 	return ret < 0 && errno == EFAULT ? RECEIVE_PLAIN : ret;
 }
 
+/* The buffer that a position in an iovec is in, from there on */
+static struct iovec buffer_at(const struct iovec *iov, size_t pos)
+{
+	while (pos >= iov->iov_len)
+		pos -= iov++->iov_len;
+
+	return (struct iovec){ .iov_base = (char *)iov->iov_base + pos,
+			       .iov_len = iov->iov_len - pos };
+}
+
+/*
+ * The bytes that were there, and that zero copy had no room for. A program may
+ * wait for new ones after a read that was too short.
+ */
+static size_t read_rest(int fd, const struct iovec *iov, size_t done,
+			size_t count)
+{
+	struct iovec to;
+	ssize_t ret;
+
+	while (done < count) {
+		to = buffer_at(iov, done);
+		if (to.iov_len > count - done)
+			to.iov_len = count - done;
+		ret = real.recv(fd, to.iov_base, to.iov_len, MSG_DONTWAIT);
+		if (ret <= 0)
+			break;
+		done += ret;
+	}
+
+	return done;
+}
+
 /* Returns what the program's call shall return, or RECEIVE_PLAIN. */
 static ssize_t receive_tcp(int fd, const struct iovec *iov, size_t count,
 			   int flags)
 {
-	ssize_t ret;
+	ssize_t there, ret;
 
 	if (!receive_prepare(fd))
 		return RECEIVE_PLAIN;
-	ret = wait_for_bytes(fd, count, flags);
-	if (ret <= 0)
-		return ret;
-	ret = receive(fd, iov, ret);
+	there = wait_for_bytes(fd, count, flags);
+	if (there <= 0)
+		return there;
+	ret = receive(fd, iov, there);
 	if (ret < 0 && ret != RECEIVE_PLAIN) {
 		errno = -ret;
 		return -1;
 	}
 
-	return ret;
+	return ret > 0 ? (ssize_t)read_rest(fd, iov, ret, there) : ret;
 }
 
 /* The same; errno changes only with an error that the program is told. */

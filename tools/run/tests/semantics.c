@@ -408,6 +408,35 @@ static int ready_by_select(int fd)
 	return select(fd + 1, &set, NULL, NULL, &limit);
 }
 
+static unsigned char pattern(size_t pos)
+{
+	return pos ^ pos >> 8 ^ pos >> 16;
+}
+
+/* What is there comes by one read: programs take less for the end of it. */
+static void all_at_once(void)
+{
+	struct iovec iov[2] = {
+		{ .iov_base = buf, .iov_len = 7000 },
+		{ .iov_base = buf + 7000, .iov_len = sizeof(buf) - 7000 },
+	};
+	struct pair pair = make_pair();
+	char sent[20000];
+	size_t i;
+
+	for (i = 0; i < sizeof(sent); i++)
+		sent[i] = pattern(i);
+	for (i = 0; i < 8; i++) {
+		if (send(pair.peer, sent, sizeof(sent), 0) != sizeof(sent))
+			die("send");
+		await(pair.fd, sizeof(sent));
+		memset(buf, 0, sizeof(sent));
+		show(readv(pair.fd, iov, 2), NULL);
+		printf(" %s", memcmp(buf, sent, sizeof(sent)) ? "wrong" : "right");
+	}
+	close_pair(&pair);
+}
+
 static void readiness(void)
 {
 	struct pair pair = pair_with("abcd");
@@ -686,11 +715,6 @@ static void executes(void)
 	close_pair(&pair);
 }
 
-static unsigned char pattern(size_t pos)
-{
-	return pos ^ pos >> 8 ^ pos >> 16;
-}
-
 static void *send_stream(void *arg)
 {
 	const struct pair *pair = arg;
@@ -908,6 +932,7 @@ static const struct {
 	{ "wrong arguments", wrong_arguments },
 	{ "errno is kept", keeps_errno },
 	{ "reads of a part", parts },
+	{ "all that is there", all_at_once },
 	{ "poll, select, epoll", readiness },
 	{ "edge-triggered epoll", edges },
 	{ "urgent data", urgent },
