@@ -447,9 +447,11 @@ static void leave(const struct outside *outside)
 /* Unless the program has closed it, and has something else of that number */
 static void close_parents_ring(void)
 {
-	if (ring_fd >= 0 && is_file(ring_fd, &ring_file))
-		close(ring_fd);
+	int fd = ring_fd;
+
 	ring_fd = -1;
+	if (fd >= 0 && is_file(fd, &ring_file))
+		close(fd);
 }
 
 /* A child finds what its parent did, but the queue may have become free. */
@@ -503,6 +505,23 @@ void receive_init(const struct receive_settings *with)
 int receive_is_plain(void)
 {
 	return !rx || get_mode() == MODE_PLAIN;
+}
+
+/**
+ * receive_ring_among() - is one of these file descriptors not the program's?
+ * @first: number of the first
+ * @last: number of the last
+ *
+ * Return: the ring's number, -1 if it is none of them.
+ */
+int receive_ring_among(unsigned int first, unsigned int last)
+{
+	int fd = ring_fd;
+
+	if (fd < 0 || (unsigned int)fd < first || (unsigned int)fd > last)
+		return -1;
+
+	return is_file(fd, &ring_file) ? fd : -1;
 }
 
 /**

@@ -36,6 +36,9 @@ typedef ssize_t recvfrom_fn(int fd, void *buf, size_t count, int flags,
 typedef ssize_t recvmsg_fn(int fd, struct msghdr *msg, int flags);
 typedef ssize_t readv_fn(int fd, const struct iovec *iov, int nr);
 typedef int connect_fn(int fd, __CONST_SOCKADDR_ARG addr, socklen_t addr_len);
+typedef int close_fn(int fd);
+typedef int close_range_fn(unsigned int first, unsigned int last, int flags);
+typedef void closefrom_fn(int first);
 typedef ssize_t read_chk_fn(int fd, void *buf, size_t count, size_t size);
 typedef ssize_t recv_chk_fn(int fd, void *buf, size_t count, size_t size,
 			    int flags);
@@ -49,6 +52,9 @@ RUN_EXPORT recvfrom_fn recvfrom;
 RUN_EXPORT recvmsg_fn recvmsg;
 RUN_EXPORT readv_fn readv;
 RUN_EXPORT connect_fn connect;
+RUN_EXPORT close_fn close;
+RUN_EXPORT close_range_fn close_range;
+RUN_EXPORT closefrom_fn closefrom;
 RUN_EXPORT read_chk_fn __read_chk;
 RUN_EXPORT recv_chk_fn __recv_chk;
 RUN_EXPORT recvfrom_chk_fn __recvfrom_chk;
@@ -90,6 +96,21 @@ static int early_connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t addr_len)
 	return syscall(SYS_connect, fd, addr.__sockaddr__, addr_len);
 }
 
+static int early_close(int fd)
+{
+	return syscall(SYS_close, fd);
+}
+
+static int early_close_range(unsigned int first, unsigned int last, int flags)
+{
+	return syscall(SYS_close_range, first, last, flags);
+}
+
+static void early_closefrom(int first)
+{
+	early_close_range(first < 0 ? 0 : first, UINT_MAX, 0);
+}
+
 static struct {
 	read_fn		*read;
 	recv_fn		*recv;
@@ -97,6 +118,9 @@ static struct {
 	recvmsg_fn	*recvmsg;
 	readv_fn	*readv;
 	connect_fn	*connect;
+	close_fn	*close;
+	close_range_fn	*close_range;
+	closefrom_fn	*closefrom;
 } real = {
 	.read		= early_read,
 	.recv		= early_recv,
@@ -104,6 +128,9 @@ static struct {
 	.recvmsg	= early_recvmsg,
 	.readv		= early_readv,
 	.connect	= early_connect,
+	.close		= early_close,
+	.close_range	= early_close_range,
+	.closefrom	= early_closefrom,
 };
 
 /*
@@ -313,6 +340,44 @@ int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t addr_len)
 }
 
 /*
+ * Programs that close all numbers, as those do that go to the background, don't
+ * mean the ring's. To them, nothing is open there.
+ */
+
+int close(int fd)
+{
+	if (receive_ring_among(fd, fd) < 0)
+		return real.close(fd);
+	errno = EBADF;
+
+	return -1;
+}
+
+int close_range(unsigned int first, unsigned int last, int flags)
+{
+	int ring = receive_ring_among(first, last), ret = 0;
+
+	if (ring < 0)
+		return real.close_range(first, last, flags);
+	if ((unsigned int)ring > first)
+		ret = real.close_range(first, ring - 1, flags);
+	if (!ret && (unsigned int)ring < last)
+		ret = real.close_range(ring + 1, last, flags);
+
+	return ret;
+}
+
+void closefrom(int first)
+{
+	if (first < 0)
+		first = 0;
+	if (receive_ring_among(first, UINT_MAX) < 0)
+		real.closefrom(first);
+	else
+		close_range(first, UINT_MAX, 0);
+}
+
+/*
  * What it calls if it was compiled with _FORTIFY_SOURCE
  */
 
@@ -381,6 +446,9 @@ static void run_init(void)
 	find(&real.recvmsg, "recvmsg");
 	find(&real.readv, "readv");
 	find(&real.connect, "connect");
+	find(&real.close, "close");
+	find(&real.close_range, "close_range");
+	find(&real.closefrom, "closefrom");
 	receive_init(&settings);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * Reads from TCP sockets in all ways, and says line by line what came of it:
- * "NAME: RESULT...". The lines must be the same whatever receives. With an argument,
- * leave-child or family, it says nothing.
+ * "NAME: RESULT...". The lines must be the same whatever receives. With a NAME as
+ * its argument, just that. With leave-child or family, it says nothing.
  *
  * Compiled with _FORTIFY_SOURCE, so that the functions for that are called, too.
  */
@@ -643,18 +643,33 @@ static void numbers_change(void)
 	close_pair(&pair);
 }
 
-/* What programs do that go to the background; also to our ring */
+static void read_one_more(void)
+{
+	struct pair pair = pair_with("still");
+
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	show(close_range(pair.fd, pair.fd, 0), NULL);
+	show(read(pair.fd, buf, sizeof(buf)), NULL);
+	close(pair.peer);
+}
+
+/* What programs do that go to the background, in all ways */
 static void all_closed(void)
 {
-	struct pair pair;
+	struct pair pair = pair_with("before");
 	int fd;
 
+	show(read(pair.fd, buf, sizeof(buf)), buf);
 	for (fd = 3; fd < 1024; fd++)
 		close(fd);
-	pair = pair_with("still");
-	show(read(pair.fd, buf, 2), buf);
-	show(read(pair.fd, buf, sizeof(buf)), buf);
-	close_pair(&pair);
+	show(close(700), NULL);
+	read_one_more();
+	show(close_range(3, UINT_MAX, 0), NULL);
+	read_one_more();
+	closefrom(3);
+	read_one_more();
+	closefrom(600);
+	show(close_range(9, 3, 0), NULL);
 }
 
 /* The lowest number that is free is the one that a program gets. */
@@ -999,6 +1014,8 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "family"))
 		return read_in_family(3);
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (argc > 1 && strcmp(argv[1], cases[i].name))
+			continue;
 		begin(cases[i].name);
 		cases[i].run();
 		end();
