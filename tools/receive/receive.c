@@ -293,6 +293,20 @@ static void explain(void)
  */
 
 /*
+ * If the file's number has become one of the program's own io_urings, the kernel
+ * takes requests of that one.
+ */
+static int submit_request(void)
+{
+	int ret = io_uring_submit(&rx->ring);
+
+	if (ret < 0)
+		return ret;
+
+	return io_uring_sq_ready(&rx->ring) ? -EBADF : 0;
+}
+
+/*
  * Submit, and if that brought nothing, take the request back: the bytes were
  * read by somebody else, and nobody shall wait for new ones here. Returns the
  * number of CQEs to come, or a negative errno.
@@ -304,16 +318,18 @@ static int submit(int fd, size_t count)
 
 	zcrx_prep_recv(sqe, &rx->ifq, fd, count, 0);
 	io_uring_sqe_set_data64(sqe, DATA_RECV);
-	ret = io_uring_submit(&rx->ring);
-	if (ret < 0 || io_uring_cq_ready(&rx->ring))
+	ret = submit_request();
+	if (ret)
 		return ret;
+	if (io_uring_cq_ready(&rx->ring))
+		return 1;
 
 	sqe = io_uring_get_sqe(&rx->ring);
 	io_uring_prep_cancel64(sqe, DATA_RECV, 0);
 	io_uring_sqe_set_data64(sqe, DATA_CANCEL);
-	ret = io_uring_submit(&rx->ring);
+	ret = submit_request();
 
-	return ret < 0 ? ret : 2;
+	return ret ? ret : 2;
 }
 
 static int receive_request(int fd, size_t count, int *res)
@@ -356,17 +372,22 @@ static void copy_out(struct sink *sink, const char *data, size_t len)
 	}
 }
 
-static void use_bytes(const struct iovec *iov)
+/* Returns how many there were. */
+static size_t use_bytes(const struct iovec *iov)
 {
 	struct sink sink = { .iov = iov };
 	const struct zcrx_rbuf_cqe *rbuf;
+	size_t sum = 0;
 
 	while ((rbuf = zcrx_rbuf_read(&rx->ifq, rx->nr_used))) {
 		if (iov)
 			copy_out(&sink, zcrx_rbuf_data(&rx->ifq, rbuf),
 				 rbuf->len);
+		sum += rbuf->len;
 		rx->nr_used++;
 	}
+
+	return sum;
 }
 
 /*
@@ -394,6 +415,7 @@ static bool left_alone(int res)
 static int receive_locked(int fd, const struct iovec *iov, size_t count)
 {
 	int ret, res = -ECANCELED;
+	size_t used;
 
 	prepare_locked(fd);
 	if (rx->mode == MODE_REFUSED)
@@ -406,14 +428,16 @@ static int receive_locked(int fd, const struct iovec *iov, size_t count)
 	if (ret) {
 		say_plain("io_uring failed: %s", strerror(-ret));
 		set_mode(MODE_PLAIN);
-		return RECEIVE_PLAIN;
 	}
-	use_bytes(iov);
+	used = use_bytes(iov);
 	give_back();
 	if (rx->nr_used || res == -ENOBUFS) {
 		zcrx_resume(&rx->ifq);
 		give_back();
 	}
+
+	if (used)
+		return (int)used;
 
 	return left_alone(res) ? RECEIVE_PLAIN : res;
 }

@@ -5,7 +5,8 @@
  * with. It receives by copying, in small pieces, and is often short of memory.
  *
  * The ring's file is a socket with a name. So the queue is taken as long as anybody
- * has that file. A queue's number that is not 0 is the error of registering it.
+ * has that file. A queue's number that is not 0 is the error of registering it; the
+ * last one breaks down in use.
  */
 #include <errno.h>
 #include <liburing-zcrx.h>
@@ -19,6 +20,10 @@
 #include <unistd.h>
 
 #include "../../../liburing-zcrx/tests/fake.h"
+
+/* This request's completion is lost, its bytes are not. */
+#define LOST_REQUEST	9
+#define LOSING_QUEUE	200
 
 #define CHUNK_SIZE	4096
 #define MAX_CHUNKS	32768
@@ -36,6 +41,7 @@ static struct {
 } uring;
 
 static unsigned int nr_requests;
+static bool loses;
 static bool taken[MAX_CHUNKS];
 static unsigned int last_chunk;
 
@@ -63,7 +69,8 @@ static int register_error(int fd)
 	const char *rxq = getenv("ZCRX_RUN_QUEUE");
 
 	dprintf(STDERR_FILENO, "fake: registering\n");
-	if (rxq && atoi(rxq))
+	loses = rxq && atoi(rxq) == LOSING_QUEUE;
+	if (rxq && atoi(rxq) && !loses)
 		return -atoi(rxq);
 
 	return bind(fd, (const struct sockaddr *)&name, sizeof(name)) ? -EEXIST : 0;
@@ -202,6 +209,8 @@ static void receive_request(const struct io_uring_sqe *sqe)
 
 	if (uring.waits)
 		fail("a second request");
+	if (loses && nr_requests == LOST_REQUEST)
+		return;
 	uring.waits = ret == -EAGAIN;
 	uring.waiting = sqe->user_data;
 	if (!uring.waits)
@@ -230,7 +239,7 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 	return nr;
 }
 
-/* Called when there is no CQE: nothing will come. */
+/* Called when there is no CQE: none will come, and no signal is let in. */
 int __wrap___io_uring_get_cqe(struct io_uring *ring, struct io_uring_cqe **cqe,
 			      unsigned int submit, unsigned int wait_nr,
 			      sigset_t *mask)
@@ -240,6 +249,8 @@ int __wrap___io_uring_get_cqe(struct io_uring *ring, struct io_uring_cqe **cqe,
 	(void)submit;
 	(void)wait_nr;
 	(void)mask;
-	for (;;)
-		pause();
+	if (!loses)
+		fail("waits for ever");
+
+	return -EIO;
 }

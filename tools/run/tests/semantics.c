@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/io_uring.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -24,6 +25,7 @@
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -672,6 +674,23 @@ static void all_closed(void)
 	show(close_range(9, 3, 0), NULL);
 }
 
+/* A number that was not open to the program is that of an io_uring of its own. */
+static void numbers_taken(void)
+{
+	struct io_uring_params params = { .flags = 0 };
+	int ring = syscall(SYS_io_uring_setup, 1, &params), fd, nr = 0;
+	struct pair pair = pair_with("beside");
+
+	for (fd = 100; fd < 1024; fd++)
+		dup2(ring, fd);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	for (fd = 100; fd < 1024; fd++)
+		nr += !close(fd);
+	printf(" closed %d", nr);
+	close(ring);
+	close_pair(&pair);
+}
+
 /* The lowest number that is free is the one that a program gets. */
 static void lowest_number(void)
 {
@@ -969,6 +988,7 @@ static const struct {
 	{ "signals", interrupted },
 	{ "a jump out of a handler", jumps_out },
 	{ "all descriptors closed", all_closed },
+	{ "numbers that the program takes", numbers_taken },
 };
 
 /* Ends, and leaves a child that reads nothing */
