@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -260,13 +261,23 @@ static void set_mode(enum mode mode)
 	__atomic_store_n(&rx->mode, mode, __ATOMIC_RELAXED);
 }
 
-/*
- * A connection over loopback, to which nothing was registered, decides nothing
- * for the others, and waits for no lock.
- */
-static bool is_loopback(int fd)
+static bool is_stream(int fd)
 {
-	return get_mode() == MODE_UNTRIED && !settings.dev && nic_is_loopback(fd);
+	socklen_t len = sizeof(int);
+	int type;
+
+	return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) &&
+	       type == SOCK_STREAM;
+}
+
+/*
+ * As long as nothing is registered: a connection over loopback, unless the NIC was
+ * named, or what is no stream. Nothing is tried for it, and it waits for no lock.
+ */
+static bool decides_nothing(int fd)
+{
+	return get_mode() == MODE_UNTRIED &&
+	       (!is_stream(fd) || (!settings.dev && nic_is_loopback(fd)));
 }
 
 static void prepare_locked(int fd)
@@ -560,7 +571,7 @@ int receive_prepare(int fd)
 {
 	struct outside outside;
 
-	if (receive_is_plain() || is_loopback(fd))
+	if (receive_is_plain() || decides_nothing(fd))
 		return 0;
 	if (get_mode() == MODE_UNTRIED) {
 		enter(&outside);
@@ -587,7 +598,7 @@ int receive(int fd, const struct iovec *iov, size_t count)
 
 	if (receive_is_plain())
 		return RECEIVE_PLAIN;
-	if (is_loopback(fd)) {
+	if (decides_nothing(fd)) {
 		say_loopback();
 		return RECEIVE_PLAIN;
 	}

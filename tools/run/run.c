@@ -24,6 +24,9 @@
 /* What the kernel reads at once, at most */
 #define MAX_COUNT	0x7ffff000
 
+/* Reads of less cost more through zero copy than the bytes are worth. */
+#define MIN_COUNT	4096
+
 /* Flags that zero copy can obey */
 #define KNOWN_FLAGS	(MSG_DONTWAIT | MSG_NOSIGNAL)
 
@@ -137,25 +140,18 @@ static struct {
  * Which calls are served
  */
 
-static int socket_option(int fd, int option)
-{
-	int value;
-	socklen_t len = sizeof(value);
-
-	return getsockopt(fd, SOL_SOCKET, option, &value, &len) ? -1 : value;
-}
-
-/* Asked each time, as descriptors come and go. Not MPTCP, which looks alike. */
+/*
+ * Asked each time, as descriptors come and go. MPTCP has another number; what else
+ * has this one, raw sockets for example, is refused by receive_prepare() or by the
+ * kernel.
+ */
 static bool is_tcp(int fd)
 {
-	int domain;
+	int protocol;
+	socklen_t len = sizeof(protocol);
 
-	if (socket_option(fd, SO_PROTOCOL) != IPPROTO_TCP ||
-	    socket_option(fd, SO_TYPE) != SOCK_STREAM)
-		return false;
-	domain = socket_option(fd, SO_DOMAIN);
-
-	return domain == AF_INET || domain == AF_INET6;
+	return !getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) &&
+	       protocol == IPPROTO_TCP;
 }
 
 /* Bytes that an iovec has room for, 0 if there is something wrong with it. */
@@ -252,7 +248,7 @@ static ssize_t try_receive(int fd, const struct iovec *iov, size_t nr, int flags
 		return RECEIVE_PLAIN;
 
 	count = room_of(iov, nr);
-	if (count && is_tcp(fd))
+	if (count >= MIN_COUNT && is_tcp(fd))
 		ret = receive_tcp(fd, iov, count, flags);
 	if (ret != -1)
 		errno = saved;

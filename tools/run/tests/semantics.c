@@ -4,6 +4,8 @@
  * "NAME: RESULT...". The lines must be the same whatever receives. With a NAME as
  * its argument, just that. With leave-child or family, it says nothing.
  *
+ * Reads of less than 4 KiB are made as they are: so most have room for more.
+ *
  * Compiled with _FORTIFY_SOURCE, so that the functions for that are called, too.
  */
 #include <arpa/inet.h>
@@ -35,6 +37,7 @@
 #define TIME_LIMIT	100
 #define MS		1000
 #define STREAM_BYTES	1000000
+#define BLOCK		5000
 
 /* Both ends of a connection, and what is read from it */
 struct pair {
@@ -140,6 +143,39 @@ static struct pair pair_with(const char *text)
 	await(pair.fd, (int)strlen(text));
 
 	return pair;
+}
+
+static unsigned char pattern(size_t pos)
+{
+	return pos ^ pos >> 8 ^ pos >> 16;
+}
+
+static struct pair pair_with_blocks(int nr)
+{
+	struct pair pair = make_pair();
+	char block[BLOCK];
+	int i;
+
+	for (i = 0; i < BLOCK; i++)
+		block[i] = pattern(i);
+	for (i = 0; i < nr; i++)
+		if (send(pair.peer, block, BLOCK, MSG_NOSIGNAL) != BLOCK)
+			die("send");
+	await(pair.fd, nr * BLOCK);
+
+	return pair;
+}
+
+/* A read of a block */
+static void show_block(ssize_t ret)
+{
+	ssize_t i = 0;
+
+	while (i < ret && (unsigned char)buf[i] == pattern(i))
+		i++;
+	show(ret, NULL);
+	if (i < ret)
+		printf(" wrong at %zd", i);
 }
 
 /* A child that sends words, one each 100 ms */
@@ -354,19 +390,19 @@ static void wrong_arguments(void)
 	int fds[2], fd, no_fd = 99;
 	char *nowhere = NULL;
 
-	show(read(no_fd, buf, 1), buf);
-	show(recv(pair.fd, nowhere, 1, 0), buf);
+	show(read(no_fd, buf, sizeof(buf)), buf);
+	show(recv(pair.fd, nowhere, sizeof(buf), 0), buf);
 	show(readv(pair.fd, iovs, 2), buf);
 	show(readv(pair.fd, iovs, wrong_nr), buf);
 	show(readv(pair.fd, iovs, 0), buf);
 	show(read(pair.fd, buf, 0), buf);
 	show(recv(pair.fd, buf, sizeof(buf), 0), buf);
 	fd = socket(AF_INET, SOCK_STREAM, 0);
-	show(read(fd, buf, 1), buf);
+	show(read(fd, buf, sizeof(buf)), buf);
 	close(fd);
 	if (pipe(fds))
 		die("pipe");
-	show(recv(fds[0], buf, 1, 0), buf);
+	show(recv(fds[0], buf, sizeof(buf), 0), buf);
 	close(fds[0]);
 	close(fds[1]);
 	close_pair(&pair);
@@ -377,7 +413,7 @@ static void keeps_errno(void)
 	struct pair pair = pair_with("x");
 
 	errno = EXDEV;
-	show(read(pair.fd, buf, 1), buf);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
 	printf(" %s", strerrorname_np(errno));
 	close_pair(&pair);
 }
@@ -388,11 +424,11 @@ static void keeps_errno(void)
 
 static void parts(void)
 {
-	struct pair pair = pair_with("0123456789");
+	struct pair pair = pair_with_blocks(3);
 	int i, left;
 
 	for (i = 0; i < 3; i++) {
-		show(read(pair.fd, buf, 4), buf);
+		show_block(read(pair.fd, buf, BLOCK));
 		ioctl(pair.fd, FIONREAD, &left);
 		printf(" left %d", left);
 	}
@@ -410,9 +446,13 @@ static int ready_by_select(int fd)
 	return select(fd + 1, &set, NULL, NULL, &limit);
 }
 
-static unsigned char pattern(size_t pos)
+static void small_reads(void)
 {
-	return pos ^ pos >> 8 ^ pos >> 16;
+	struct pair pair = pair_with("0123456789");
+
+	show(read(pair.fd, buf, 4), buf);
+	show(recv(pair.fd, buf, 4095, 0), buf);
+	close_pair(&pair);
 }
 
 /* What is there comes by one read: programs take less for the end of it. */
@@ -441,7 +481,7 @@ static void all_at_once(void)
 
 static void readiness(void)
 {
-	struct pair pair = pair_with("abcd");
+	struct pair pair = pair_with_blocks(2);
 	struct pollfd pollfd = { .fd = pair.fd, .events = POLLIN };
 	struct epoll_event event = { .events = EPOLLIN };
 	int epfd = epoll_create1(0), i;
@@ -450,7 +490,7 @@ static void readiness(void)
 	for (i = 0; i < 3; i++) {
 		printf(" %d%d%d", poll(&pollfd, 1, 0), ready_by_select(pair.fd),
 		       epoll_wait(epfd, &event, 1, 0));
-		show(recv(pair.fd, buf, 2, MSG_DONTWAIT), buf);
+		show_block(recv(pair.fd, buf, BLOCK, MSG_DONTWAIT));
 	}
 	close(epfd);
 	close_pair(&pair);
@@ -459,13 +499,13 @@ static void readiness(void)
 static void edges(void)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
-	struct pair pair = pair_with("abc");
+	struct pair pair = pair_with_blocks(2);
 	int epfd = epoll_create1(0), i;
 
 	epoll_ctl(epfd, EPOLL_CTL_ADD, pair.fd, &event);
 	for (i = 0; i < 2; i++) {
 		printf(" %d", epoll_wait(epfd, &event, 1, 1000));
-		while (recv(pair.fd, buf, 2, MSG_DONTWAIT) > 0)
+		while (recv(pair.fd, buf, BLOCK, MSG_DONTWAIT) > 0)
 			;
 		show(-1, NULL);
 		printf(" %d", epoll_wait(epfd, &event, 1, 0));
@@ -485,7 +525,7 @@ static void urgent(void)
 	put(pair.peer, "de");
 	await(pair.fd, 5);
 	for (i = 0; i < 3; i++)
-		show(recv(pair.fd, buf, 8, MSG_DONTWAIT), buf);
+		show(recv(pair.fd, buf, sizeof(buf), MSG_DONTWAIT), buf);
 	show(recv(pair.fd, buf, 1, MSG_OOB), buf);
 	close_pair(&pair);
 }
@@ -497,7 +537,7 @@ static void urgent(void)
 static void vectors(void)
 {
 	struct pair pair = pair_with("onethreefive");
-	char a[3], b[5], c[64];
+	char a[3], b[5], c[BLOCK];
 	struct iovec iov[4] = {
 		{ .iov_base = a, .iov_len = sizeof(a) },
 		{ .iov_base = NULL, .iov_len = 0 },
@@ -510,42 +550,45 @@ static void vectors(void)
 	close_pair(&pair);
 }
 
-static void show_message(int fd, struct msghdr *msg, int flags)
+static void show_message(const struct pair *pair, struct msghdr *msg, int flags)
 {
-	show(recvmsg(fd, msg, flags), buf);
+	put(pair->peer, "ab");
+	await(pair->fd, 2);
+	show(recvmsg(pair->fd, msg, flags), buf);
 	printf(" name %u control %zu flags %#x", msg->msg_namelen,
 	       msg->msg_controllen, msg->msg_flags);
 }
 
 static void messages(void)
 {
-	struct pair pair = pair_with("abcdefgh");
-	struct iovec iov = { .iov_base = buf, .iov_len = 2 };
+	struct pair pair = make_pair();
+	struct iovec iov = { .iov_base = buf, .iov_len = sizeof(buf) };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_flags = 99,
 			      .msg_namelen = 9, .msg_controllen = 8 };
 	struct sockaddr_in addr;
 	char control[64];
 
-	show_message(pair.fd, &msg, 0);
+	show_message(&pair, &msg, 0);
 	msg.msg_control = control;
 	msg.msg_controllen = sizeof(control);
-	show_message(pair.fd, &msg, MSG_DONTWAIT);
+	show_message(&pair, &msg, MSG_DONTWAIT);
 	msg.msg_name = &addr;
 	msg.msg_namelen = sizeof(addr);
-	show_message(pair.fd, &msg, 0);
-	show_message(pair.fd, &msg, MSG_CMSG_CLOEXEC);
-	show_message(pair.fd, &msg, MSG_DONTWAIT);
+	show_message(&pair, &msg, 0);
+	show_message(&pair, &msg, MSG_CMSG_CLOEXEC);
+	show(recvmsg(pair.fd, &msg, MSG_DONTWAIT), buf);
 	close_pair(&pair);
 }
 
 static void addresses(void)
 {
-	struct pair pair = pair_with("abcd");
+	struct pair pair = pair_with_blocks(2);
 	struct sockaddr_in addr;
 	socklen_t len = sizeof(addr);
 
-	show(recvfrom(pair.fd, buf, 2, 0, NULL, NULL), buf);
-	show(recvfrom(pair.fd, buf, 2, 0, (struct sockaddr *)&addr, &len), buf);
+	show_block(recvfrom(pair.fd, buf, BLOCK, 0, NULL, NULL));
+	show_block(recvfrom(pair.fd, buf, BLOCK, 0, (struct sockaddr *)&addr,
+			    &len));
 	printf(" %u", len);
 	close_pair(&pair);
 }
@@ -553,30 +596,30 @@ static void addresses(void)
 /* Into an object whose size is known, as much as only the program knows */
 static void fortified(void)
 {
-	struct pair pair = pair_with("abcdef");
-	volatile size_t count = 2;
-	char bytes[8];
+	struct pair pair = pair_with_blocks(3);
+	volatile size_t count = BLOCK;
 
-	show(read(pair.fd, bytes, count), bytes);
-	show(recv(pair.fd, bytes, count, 0), bytes);
-	show(recvfrom(pair.fd, bytes, count, 0, NULL, NULL), bytes);
+	show_block(read(pair.fd, buf, count));
+	show_block(recv(pair.fd, buf, count, 0));
+	show_block(recvfrom(pair.fd, buf, count, 0, NULL, NULL));
 	close_pair(&pair);
 }
 
 static void with_stdio(void)
 {
-	struct pair pair = pair_with("a line\nand more");
+	struct pair pair = pair_with_blocks(1);
 	FILE *file;
 
-	show(read(pair.fd, buf, 2), buf);
+	put(pair.peer, "a line\nand more");
+	show_block(read(pair.fd, buf, BLOCK));
 	file = fdopen(dup(pair.fd), "r");
 	if (!file || !fgets(buf, sizeof(buf), file))
 		die("fgets");
-	printf(" %.4s", buf);
+	printf(" %.6s", buf);
 	fclose(file);
 	put(pair.peer, "!");
 	await(pair.fd, 1);
-	show(read(pair.fd, buf, 1), buf);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
 	close_pair(&pair);
 }
 
@@ -600,12 +643,12 @@ static void ipv6(void)
 
 static void duplicates(void)
 {
-	struct pair pair = pair_with("abcd");
+	struct pair pair = pair_with_blocks(2);
 	int fd = dup(pair.fd);
 
-	show(read(fd, buf, 2), buf);
+	show_block(read(fd, buf, BLOCK));
 	close(pair.fd);
-	show(read(fd, buf, 2), buf);
+	show_block(read(fd, buf, BLOCK));
 	close(fd);
 	close(pair.peer);
 }
@@ -698,7 +741,7 @@ static void lowest_number(void)
 	int before = dup(0), after;
 
 	close(before);
-	show(read(pair.fd, buf, 1), buf);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
 	after = dup(0);
 	close(after);
 	printf(" %s", before == after ? "same" : "taken");
@@ -711,30 +754,31 @@ static void lowest_number(void)
 
 static void forks(void)
 {
-	struct pair pair = pair_with("parent"), other = pair_with("child alone");
+	struct pair pair = pair_with_blocks(3), other = pair_with("child alone");
 	pid_t pid;
 
-	show(read(pair.fd, buf, 3), buf);
+	show_block(read(pair.fd, buf, BLOCK));
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		show(read(pair.fd, buf, 2), buf);
+		show_block(read(pair.fd, buf, BLOCK));
 		show(read(other.fd, buf, sizeof(buf)), buf);
 		fflush(stdout);
 		exit(0);
 	}
 	waitpid(pid, NULL, 0);
-	show(read(pair.fd, buf, sizeof(buf)), buf);
+	show_block(read(pair.fd, buf, BLOCK));
 	close_pair(&pair);
 	close_pair(&other);
 }
 
 static void executes(void)
 {
-	struct pair pair = pair_with("parent, cat");
+	struct pair pair = pair_with_blocks(1);
 	pid_t pid;
 
-	show(read(pair.fd, buf, 8), buf);
+	put(pair.peer, "cat");
+	show_block(read(pair.fd, buf, BLOCK));
 	printf(" ");
 	fflush(stdout);
 	shutdown(pair.peer, SHUT_WR);
@@ -841,7 +885,7 @@ static void threads(void)
 static void *count_bytes(void *arg)
 {
 	const struct pair *pair = arg;
-	char block[3000];
+	char block[BLOCK];
 	size_t sum = 0;
 	ssize_t ret;
 
@@ -891,11 +935,11 @@ static struct pair handled;
 
 static void on_signal(int signum)
 {
-	char text[8];
+	char block[BLOCK];
 
 	if (signum == SIGUSR2)
 		siglongjmp(jump, 1);
-	if (signum == SIGUSR1 && read(handled.fd, text, 2) == 2)
+	if (signum == SIGUSR1 && read(handled.fd, block, BLOCK) == BLOCK)
 		printf(" in handler");
 }
 
@@ -919,7 +963,7 @@ static void interrupted(void)
 	struct pair pair = make_pair();
 	pid_t pid, sender;
 
-	handled = pair_with("abcd");
+	handled = pair_with_blocks(2);
 	pid = signal_later(SIGUSR1, 0);
 	show(read(pair.fd, buf, sizeof(buf)), buf);
 	waitpid(pid, NULL, 0);
@@ -966,6 +1010,7 @@ static const struct {
 	{ "wrong arguments", wrong_arguments },
 	{ "errno is kept", keeps_errno },
 	{ "reads of a part", parts },
+	{ "small reads", small_reads },
 	{ "all that is there", all_at_once },
 	{ "poll, select, epoll", readiness },
 	{ "edge-triggered epoll", edges },
@@ -996,7 +1041,7 @@ static int leave_child(void)
 {
 	struct pair pair = pair_with("x");
 
-	if (read(pair.fd, buf, 1) != 1)
+	if (read(pair.fd, buf, sizeof(buf)) != 1)
 		return 1;
 	if (!fork()) {
 		alarm(TIME_LIMIT);
