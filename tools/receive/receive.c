@@ -73,6 +73,8 @@ static int failure;		/* why zero copy can't be had, a negative errno */
 static struct stat first_stderr;
 static bool said;
 
+static __thread bool without_signals;
+
 /* Signals and cancellation, as they were before enter() */
 struct outside {
 	sigset_t	signals;
@@ -453,12 +455,8 @@ static int receive_locked(int fd, const struct iovec *iov, size_t count)
 	return left_alone(res) ? RECEIVE_PLAIN : res;
 }
 
-/*
- * Nobody comes back from a signal's handler to a lock that is held, or jumps out
- * of it; iperf3 cancels its threads, at any instruction. Faults are left to the
- * program.
- */
-static void enter(struct outside *outside)
+/* Faults are left to the program. */
+static void block_signals(sigset_t *before)
 {
 	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
 	sigset_t set;
@@ -467,15 +465,26 @@ static void enter(struct outside *outside)
 	sigfillset(&set);
 	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sigdelset(&set, faults[i]);
+	pthread_sigmask(SIG_BLOCK, &set, before);
+}
+
+/*
+ * Nobody comes back from a signal's handler to a lock that is held, or jumps out
+ * of it; iperf3 cancels its threads, at any instruction.
+ */
+static void enter(struct outside *outside)
+{
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &outside->cancel);
-	pthread_sigmask(SIG_BLOCK, &set, &outside->signals);
+	if (!without_signals)
+		block_signals(&outside->signals);
 	pthread_mutex_lock(&rx->lock);
 }
 
 static void leave(const struct outside *outside)
 {
 	pthread_mutex_unlock(&rx->lock);
-	pthread_sigmask(SIG_SETMASK, &outside->signals, NULL);
+	if (!without_signals)
+		pthread_sigmask(SIG_SETMASK, &outside->signals, NULL);
 	pthread_setcancelstate(outside->cancel, NULL);
 }
 
@@ -580,6 +589,18 @@ int receive_prepare(int fd)
 	}
 
 	return 1;
+}
+
+/**
+ * receive_without_signals() - the thread leaves signals to others, for good
+ *
+ * So receive() need not block them each time.
+ */
+void receive_without_signals(void)
+{
+	if (!without_signals)
+		block_signals(NULL);
+	without_signals = true;
 }
 
 /**

@@ -30,6 +30,7 @@ void receive_init(const struct receive_settings *settings);
 int receive_prepare(int fd);
 int receive_is_plain(void);
 int receive_ring_among(unsigned int first, unsigned int last);
+void receive_without_signals(void);
 int receive(int fd, const struct iovec *iov, size_t count);
 void receive_write_stats(void);
 
