@@ -140,6 +140,14 @@ static struct {
  * Which calls are served
  */
 
+static int socket_option(int fd, int option)
+{
+	int value;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &len) ? -1 : value;
+}
+
 /*
  * Asked each time, as descriptors come and go. MPTCP has another number; what else
  * has this one, raw sockets for example, is refused by receive_prepare() or by the
@@ -147,11 +155,16 @@ static struct {
  */
 static bool is_tcp(int fd)
 {
-	int protocol;
-	socklen_t len = sizeof(protocol);
+	return socket_option(fd, SO_PROTOCOL) == IPPROTO_TCP;
+}
 
-	return !getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) &&
-	       protocol == IPPROTO_TCP;
+/*
+ * A call that waits for more than a byte makes room for them as it reads. One that
+ * peeks does not, and may wait for ever.
+ */
+static bool waits_for_many(int fd, int flags)
+{
+	return !(flags & MSG_DONTWAIT) && socket_option(fd, SO_RCVLOWAT) > 1;
 }
 
 /* Bytes that an iovec has room for, 0 if there is something wrong with it. */
@@ -223,7 +236,7 @@ static ssize_t receive_tcp(int fd, const struct iovec *iov, size_t count,
 {
 	ssize_t there, ret;
 
-	if (!receive_prepare(fd))
+	if (!receive_prepare(fd) || waits_for_many(fd, flags))
 		return RECEIVE_PLAIN;
 	there = wait_for_bytes(fd, count, flags);
 	if (there <= 0)

@@ -203,7 +203,8 @@ static double now(void)
 
 static void limit_waiting(int fd, int ms)
 {
-	struct timeval limit = { .tv_usec = ms * MS };
+	struct timeval limit = { .tv_sec = ms / 1000,
+				 .tv_usec = ms % 1000 * MS };
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 }
@@ -340,6 +341,24 @@ static void low_water(void)
 	put(pair.peer, "g");
 	await(pair.fd, 1);
 	show(recv(pair.fd, buf, sizeof(buf), MSG_DONTWAIT), buf);
+	close_pair(&pair);
+}
+
+/* It comes only as what came before is read. */
+static void low_water_beyond_buffer(void)
+{
+	struct pair pair = make_pair();
+	int mark = 12 * BLOCK, size = 1;	/* as small as can be */
+	static char bytes[12 * BLOCK];
+	double start = now();
+
+	setsockopt(pair.fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
+	setsockopt(pair.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	limit_waiting(pair.fd, 10000);
+	if (send(pair.peer, bytes, mark, MSG_DONTWAIT) != mark)
+		die("send");
+	show(read(pair.fd, buf, sizeof(buf)), NULL);
+	printf(" %s", now() - start < 9 ? "soon" : "too late");
 	close_pair(&pair);
 }
 
@@ -1004,6 +1023,7 @@ static const struct {
 	{ "MSG_TRUNC", truncates },
 	{ "SO_RCVTIMEO", times_out },
 	{ "SO_RCVLOWAT", low_water },
+	{ "SO_RCVLOWAT beyond SO_RCVBUF", low_water_beyond_buffer },
 	{ "end of stream", end_of_stream },
 	{ "shutdown by oneself", shut_down },
 	{ "connection reset", reset },
