@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing-zcrx.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -93,10 +94,18 @@ static bool is_file(int fd, const struct stat *file)
 	       now.st_ino == file->st_ino;
 }
 
-/* Programs that go to the background may have something else there by now. */
-static bool have_stderr(void)
+/*
+ * Programs that go to the background may have something else there by now. A
+ * socket may be a connection; a pipe that nobody reads, any more or just now, would
+ * be a signal, or a wait.
+ */
+static bool may_say(void)
 {
-	return is_file(STDERR_FILENO, &first_stderr);
+	struct pollfd pollfd = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return is_file(STDERR_FILENO, &first_stderr) &&
+	       !S_ISSOCK(first_stderr.st_mode) &&
+	       poll(&pollfd, 1, 0) == 1 && pollfd.revents == POLLOUT;
 }
 
 __attribute__((format(printf, 1, 2)))
@@ -108,7 +117,7 @@ static void say(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (have_stderr())
+	if (may_say())
 		dprintf(STDERR_FILENO, "%s: %s\n", settings.program, text);
 }
 

@@ -5,8 +5,9 @@
  * with. It receives by copying, in small pieces, and is often short of memory.
  *
  * The ring's file is a socket with a name. So the queue is taken as long as anybody
- * has that file. A queue's number that is not 0 is the error of registering it; the
- * last one breaks down in use.
+ * has that file. A queue's number that is not 0 is the error of registering it, but
+ * for 200, which breaks down in use. $ZCRX_RUN_FAKE is a file that gets a line for
+ * each attempt.
  */
 #include <errno.h>
 #include <liburing-zcrx.h>
@@ -62,13 +63,24 @@ static void fail(const char *what)
  * Registering
  */
 
+static void count_attempt(void)
+{
+	const char *path = getenv("ZCRX_RUN_FAKE");
+	FILE *file = path ? fopen(path, "a") : NULL;
+
+	if (!file)
+		return;
+	fprintf(file, "pid %d\n", getpid());
+	fclose(file);
+}
+
 static int register_error(int fd)
 {
 	const struct sockaddr_un name = { .sun_family = AF_UNIX,
 					  .sun_path = "\0zcrx-run-fake" };
 	const char *rxq = getenv("ZCRX_RUN_QUEUE");
 
-	dprintf(STDERR_FILENO, "fake: registering\n");
+	count_attempt();
 	loses = rxq && atoi(rxq) == LOSING_QUEUE;
 	if (rxq && atoi(rxq) && !loses)
 		return -atoi(rxq);

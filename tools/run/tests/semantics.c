@@ -812,6 +812,26 @@ static void executes(void)
 	close_pair(&pair);
 }
 
+/* Whoever is connected to a program does not get what we have to say. */
+static void stderr_is_socket(void)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
+		die("socketpair");
+	pid = fork();
+	if (!pid) {
+		dup2(fds[1], STDERR_FILENO);
+		execl("/proc/self/exe", "semantics", "family", NULL);
+		_exit(1);
+	}
+	close(fds[1]);
+	waitpid(pid, NULL, 0);
+	show(recv(fds[0], buf, sizeof(buf), 0), buf);
+	close(fds[0]);
+}
+
 static void *send_stream(void *arg)
 {
 	const struct pair *pair = arg;
@@ -1046,6 +1066,7 @@ static const struct {
 	{ "the lowest free number", lowest_number },
 	{ "fork", forks },
 	{ "exec", executes },
+	{ "stderr is a socket", stderr_is_socket },
 	{ "a stream", stream },
 	{ "streams in threads", threads },
 	{ "threads that share a socket", shared_socket },
