@@ -40,6 +40,9 @@
 /* A file descriptor that programs don't count on being free */
 #define HIGH_FD		500
 
+/* So many are copied without holding up other threads. */
+#define MAX_PIECES	64
+
 /* user_data of the two kinds of request */
 #define DATA_RECV	1
 #define DATA_CANCEL	2
@@ -52,14 +55,11 @@ enum mode { MODE_UNTRIED, MODE_ZERO_COPY, MODE_REFUSED, MODE_PLAIN };
  * @lock: of everything here
  * @mode: read without the lock, too
  * @used: something was received
- * @nr_used: entries at the head of the rbuf ring that were used, but not given
- *	     back
  */
 struct receiver {
 	pthread_mutex_t		lock;
 	enum mode		mode;
 	bool			used;
-	unsigned int		nr_used;
 	struct io_uring		ring;
 	struct zcrx_area	area;
 	struct zcrx_ifq		ifq;
@@ -394,38 +394,64 @@ static void copy_out(struct sink *sink, const char *data, size_t len)
 	}
 }
 
-/* Returns how many there were. */
-static size_t use_bytes(const struct iovec *iov)
+/* What requests brought, oldest first, as far as it has not been given back */
+struct pieces {
+	unsigned int		nr;
+	struct zcrx_rbuf_cqe	cqes[MAX_PIECES];
+};
+
+/* Returns the number of bytes. */
+static size_t take(struct pieces *pieces)
 {
-	struct sink sink = { .iov = iov };
-	const struct zcrx_rbuf_cqe *rbuf;
+	const struct zcrx_rbuf_cqe *cqe;
+	unsigned int nr = 0;
 	size_t sum = 0;
 
-	while ((rbuf = zcrx_rbuf_read(&rx->ifq, rx->nr_used))) {
-		if (iov)
-			copy_out(&sink, zcrx_rbuf_data(&rx->ifq, rbuf),
-				 rbuf->len);
-		sum += rbuf->len;
-		rx->nr_used++;
+	while (nr < MAX_PIECES && (cqe = zcrx_rbuf_read(&rx->ifq, nr))) {
+		pieces->cqes[nr++] = *cqe;
+		sum += cqe->len;
 	}
+	zcrx_rbuf_release(&rx->ifq, nr);
+	pieces->nr = nr;
 
 	return sum;
 }
 
-/*
- * As far as there is room in the refill ring. What is left keeps its entry in
- * the rbuf ring until the kernel has made room.
- */
-static void give_back(void)
+static void use(const struct pieces *pieces, struct sink *sink)
 {
-	struct zcrx_ifq *ifq = &rx->ifq;
-	unsigned int nr = zcrx_refill_reserve(ifq, rx->nr_used), i;
+	const struct zcrx_rbuf_cqe *cqe = pieces->cqes;
 
-	for (i = 0; i < nr; i++)
-		zcrx_refill_write(ifq, zcrx_rbuf_off(zcrx_rbuf_read(ifq, i)));
-	zcrx_refill_submit(ifq);
-	zcrx_rbuf_release(ifq, nr);
-	rx->nr_used -= nr;
+	for (; sink->iov && cqe < pieces->cqes + pieces->nr; cqe++)
+		copy_out(sink, zcrx_rbuf_data(&rx->ifq, cqe), cqe->len);
+}
+
+/* If the kernel has not taken what was given back before, it is told to. */
+static void give_back(const struct pieces *pieces)
+{
+	unsigned int i;
+	__u64 off;
+
+	for (i = 0; i < pieces->nr; i++) {
+		off = zcrx_rbuf_off(&pieces->cqes[i]);
+		if (!zcrx_refill(&rx->ifq, off))
+			continue;
+		zcrx_resume(&rx->ifq);
+		zcrx_refill(&rx->ifq, off);
+	}
+}
+
+/* All but the last ones are used; seldom there are so many. */
+static size_t take_all(struct pieces *pieces, struct sink *sink)
+{
+	size_t sum = take(pieces);
+
+	while (pieces->nr == MAX_PIECES) {
+		use(pieces, sink);
+		give_back(pieces);
+		sum += take(pieces);
+	}
+
+	return sum;
 }
 
 /* The socket still has what these could not take. */
@@ -434,7 +460,8 @@ static bool left_alone(int res)
 	return res == -ENOBUFS || res == -EPROTONOSUPPORT || res == -ECANCELED;
 }
 
-static int receive_locked(int fd, const struct iovec *iov, size_t count)
+static int receive_locked(int fd, size_t count, struct pieces *pieces,
+			  struct sink *sink)
 {
 	int ret, res = -ECANCELED;
 	size_t used;
@@ -451,15 +478,11 @@ static int receive_locked(int fd, const struct iovec *iov, size_t count)
 		say_plain("io_uring failed: %s", strerror(-ret));
 		set_mode(MODE_PLAIN);
 	}
-	used = use_bytes(iov);
-	give_back();
-	if (rx->nr_used || res == -ENOBUFS) {
-		zcrx_resume(&rx->ifq);
-		give_back();
-	}
-
+	used = take_all(pieces, sink);
 	if (used)
 		return (int)used;
+	if (res == -ENOBUFS)
+		zcrx_resume(&rx->ifq);
 
 	return left_alone(res) ? RECEIVE_PLAIN : res;
 }
@@ -623,7 +646,9 @@ void receive_without_signals(void)
  */
 int receive(int fd, const struct iovec *iov, size_t count)
 {
+	struct sink sink = { .iov = iov };
 	struct outside outside;
+	struct pieces pieces;
 	int ret;
 
 	if (receive_is_plain())
@@ -633,8 +658,15 @@ int receive(int fd, const struct iovec *iov, size_t count)
 		return RECEIVE_PLAIN;
 	}
 
+	pieces.nr = 0;
 	enter(&outside);
-	ret = receive_locked(fd, iov, count);
+	ret = receive_locked(fd, count, &pieces, &sink);
+	if (iov && pieces.nr) {
+		pthread_mutex_unlock(&rx->lock);
+		use(&pieces, &sink);
+		pthread_mutex_lock(&rx->lock);
+	}
+	give_back(&pieces);
 	leave(&outside);
 
 	return ret;

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/io_uring.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -25,6 +26,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -953,6 +955,80 @@ static void shared_socket(void)
 	close_pair(&pair);
 }
 
+/* Memory that is not there until the file is closed; returns that, or -1. */
+static int make_slow(void *mem, size_t size)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range	= { .start = (uintptr_t)mem, .len = size },
+		.mode	= UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (uffd >= 0 && !ioctl(uffd, UFFDIO_API, &api) &&
+	    !ioctl(uffd, UFFDIO_REGISTER, &reg))
+		return uffd;
+
+	return -1;
+}
+
+struct reader {
+	int		fd;
+	char		*to;
+	ssize_t		ret;
+	pthread_t	thread;
+};
+
+static void *read_block(void *arg)
+{
+	struct reader *reader = arg;
+
+	reader->ret = read(reader->fd, reader->to, BLOCK);
+
+	return NULL;
+}
+
+/* Returns false if it has not read after some seconds. */
+static bool has_read(const struct reader *reader, int seconds)
+{
+	struct timespec limit;
+
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += seconds;
+
+	return !pthread_timedjoin_np(reader->thread, NULL, &limit);
+}
+
+/* A thread that has to wait for its memory does not hold up another one. */
+static void slow_memory(void)
+{
+	size_t size = 2 * sysconf(_SC_PAGESIZE);
+	char *slow = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct pair first = pair_with_blocks(1), second = pair_with_blocks(1);
+	struct reader reader = { .fd = first.fd, .to = slow };
+	struct reader other = { .fd = second.fd, .to = buf };
+	int uffd = make_slow(slow, size);
+	struct uffd_msg msg;
+	bool done;
+
+	pthread_create(&reader.thread, NULL, read_block, &reader);
+	if (uffd >= 0 && read(uffd, &msg, sizeof(msg)) < 0)
+		die("userfaultfd");
+	pthread_create(&other.thread, NULL, read_block, &other);
+	done = has_read(&other, 3);
+	printf(" %s", done ? "goes on" : "waits");
+	close(uffd);
+	pthread_join(reader.thread, NULL);
+	if (!done)
+		pthread_join(other.thread, NULL);
+	show(reader.ret, NULL);
+	show_block(other.ret);
+	munmap(slow, size);
+	close_pair(&first);
+	close_pair(&second);
+}
+
 static void cancelled(void)
 {
 	struct pair pair = make_pair(), next = pair_with("after");
@@ -1070,6 +1146,7 @@ static const struct {
 	{ "a stream", stream },
 	{ "streams in threads", threads },
 	{ "threads that share a socket", shared_socket },
+	{ "a thread whose memory is slow", slow_memory },
 	{ "a cancelled thread", cancelled },
 	{ "signals", interrupted },
 	{ "a jump out of a handler", jumps_out },
