@@ -91,6 +91,9 @@ int Nread_no_select(int fd, char *buf, size_t count, int prot)
 	if (!is_stream(buf, count, prot))
 		return libiperf_nread_no_select(fd, buf, count, prot);
 
+	/* iperf3 itself keeps those that it knows away from this thread. */
+	receive_without_signals();
+
 	/* Not while other streams wait for the ring, and where a thread can
 	 * be cancelled.
 	 */

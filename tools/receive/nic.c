@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,17 +54,27 @@ static bool same_address(const struct sockaddr *a, const struct sockaddr *b)
 	       a6->sin6_scope_id == b6->sin6_scope_id;
 }
 
+static int local_address(int fd, struct sockaddr_storage *addr)
+{
+	socklen_t len = sizeof(*addr);
+
+	addr->ss_family = AF_UNSPEC;
+	if (getsockname(fd, (struct sockaddr *)addr, &len))
+		return -errno;
+	unmap_v4(addr);
+
+	return 0;
+}
+
 static int find_by_address(struct nic *nic, int fd)
 {
-	struct sockaddr_storage addr = { .ss_family = AF_UNSPEC };
-	socklen_t len = sizeof(addr);
+	struct sockaddr_storage addr;
 	struct ifaddrs *list, *ifa;
+	int ret;
 
-	if (getsockname(fd, (struct sockaddr *)&addr, &len))
-		return -errno;
-	unmap_v4(&addr);
-	if (is_loopback(&addr))
-		return -ELOOP;
+	ret = local_address(fd, &addr);
+	if (ret)
+		return ret;
 	if (getifaddrs(&list))
 		return -errno;
 	for (ifa = list; ifa; ifa = ifa->ifa_next) {
@@ -104,15 +113,27 @@ int nic_nr_queues(const struct nic *nic)
 }
 
 /**
+ * nic_is_loopback() - is a connection over loopback?
+ * @fd: the connection
+ *
+ * Return: true if its local address is one of loopback's.
+ */
+bool nic_is_loopback(int fd)
+{
+	struct sockaddr_storage addr;
+
+	return !local_address(fd, &addr) && is_loopback(&addr);
+}
+
+/**
  * nic_choose() - where to register
  * @nic: filled in, the name first
  * @name: of the interface, or NULL for the one that has the connection's address
  * @rxq: number of the queue, or NULL for the last
  * @fd: the connection
  *
- * Return: 0; -ENODEV: there is no interface of that name; -ELOOP: the connection
- * is over loopback; -EADDRNOTAVAIL: no interface has its address; or another
- * negative errno.
+ * Return: 0; -ENODEV: there is no interface of that name; -EADDRNOTAVAIL: no
+ * interface has the connection's address; or another negative errno.
  */
 int nic_choose(struct nic *nic, const char *name, const char *rxq, int fd)
 {

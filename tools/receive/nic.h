@@ -3,6 +3,7 @@
 #define ZCRX_TOOLS_NIC_H
 
 #include <net/if.h>
+#include <stdbool.h>
 
 /**
  * struct nic - where to register
@@ -16,6 +17,7 @@ struct nic {
 	unsigned int	rxq;
 };
 
+bool nic_is_loopback(int fd);
 int nic_choose(struct nic *nic, const char *name, const char *rxq, int fd);
 int nic_nr_queues(const struct nic *nic);
 

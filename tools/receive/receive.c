@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing-zcrx.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,6 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -38,27 +40,26 @@
 /* A file descriptor that programs don't count on being free */
 #define HIGH_FD		500
 
+/* So many are copied without holding up other threads. */
+#define MAX_PIECES	64
+
 /* user_data of the two kinds of request */
 #define DATA_RECV	1
 #define DATA_CANCEL	2
 
-enum mode { MODE_UNTRIED, MODE_ZERO_COPY, MODE_PLAIN };
+/* Refused: it is not plain yet, as nobody has been told why. */
+enum mode { MODE_UNTRIED, MODE_ZERO_COPY, MODE_REFUSED, MODE_PLAIN };
 
 /**
  * struct receiver - what a process has, zero in a forked child
  * @lock: of everything here
  * @mode: read without the lock, too
- * @prepared: receive_prepare() has nothing left to do; likewise
  * @used: something was received
- * @nr_used: entries at the head of the rbuf ring that were used, but not given
- *	     back
  */
 struct receiver {
 	pthread_mutex_t		lock;
 	enum mode		mode;
-	bool			prepared;
 	bool			used;
-	unsigned int		nr_used;
 	struct io_uring		ring;
 	struct zcrx_area	area;
 	struct zcrx_ifq		ifq;
@@ -67,8 +68,13 @@ struct receiver {
 static struct receive_settings settings;
 static struct receiver *rx;
 static int ring_fd = -1;	/* a child needs it, to close it */
+static struct stat ring_file;
+static struct nic nic;		/* if_idx is 0 as long as there is none */
+static int failure;		/* why zero copy can't be had, a negative errno */
 static struct stat first_stderr;
 static bool said;
+
+static __thread bool without_signals;
 
 /* Signals and cancellation, as they were before enter() */
 struct outside {
@@ -80,14 +86,26 @@ struct outside {
  * Setting up
  */
 
-/* Programs that go to the background may have something else there by now. */
-static bool have_stderr(void)
+static bool is_file(int fd, const struct stat *file)
 {
 	struct stat now;
 
-	return !fstat(STDERR_FILENO, &now) &&
-	       now.st_dev == first_stderr.st_dev &&
-	       now.st_ino == first_stderr.st_ino;
+	return !fstat(fd, &now) && now.st_dev == file->st_dev &&
+	       now.st_ino == file->st_ino;
+}
+
+/*
+ * Programs that go to the background may have something else there by now. A
+ * socket may be a connection; a pipe that nobody reads, any more or just now, would
+ * be a signal, or a wait.
+ */
+static bool may_say(void)
+{
+	struct pollfd pollfd = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return is_file(STDERR_FILENO, &first_stderr) &&
+	       !S_ISSOCK(first_stderr.st_mode) &&
+	       poll(&pollfd, 1, 0) == 1 && pollfd.revents == POLLOUT;
 }
 
 __attribute__((format(printf, 1, 2)))
@@ -99,7 +117,7 @@ static void say(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (have_stderr())
+	if (may_say())
 		dprintf(STDERR_FILENO, "%s: %s\n", settings.program, text);
 }
 
@@ -110,53 +128,49 @@ static void say(const char *format, ...)
 		said = true; \
 	} while (0)
 
-static void explain_kernel(int err)
+static void say_loopback(void)
 {
-	struct utsname name;
-
-	uname(&name);
-	if (err == -EPERM)
-		say_plain("zero copy needs CAP_NET_ADMIN, and io_uring to be allowed (sysctl kernel.io_uring_disabled): run as root");
-	else
-		say_plain("kernel %s has no zero-copy receive with an rbuf ring, boot one that was built with it",
-			  name.release);
+	say_plain("lo is no NIC: connect to an address of another interface");
 }
 
-static void explain_nic(const struct nic *nic, int err)
+static void explain_nic(int err)
 {
 	if (err == -ENODEV)
-		say_plain("there is no interface %s, see ip link", nic->name);
-	else if (err == -ELOOP)
-		say_plain("lo is no NIC: connect to an address of another interface");
+		say_plain("there is no interface %s, see ip link", nic.name);
 	else
 		say_plain("can't tell the interface of the connection (%s), name it with %s",
 			  strerror(-err), settings.dev_option);
 }
 
-static void explain_register(const struct nic *nic, int err)
+/* Kernels that don't know the rbuf ring find fault with the arguments. */
+static void explain_register(int err)
 {
-	int nr = nic_nr_queues(nic);
+	int nr = nic_nr_queues(&nic);
+	struct utsname name;
 
-	if (!strcmp(nic->name, "lo"))
-		say_plain("lo is no NIC: connect to an address of another interface");
-	else if (nr && nic->rxq >= (unsigned int)nr)
-		say_plain("%s has no receive queue %u, only 0 to %d: choose with %s",
-			  nic->name, nic->rxq, nr - 1, settings.queue_option);
+	uname(&name);
+	if (!strcmp(nic.name, "lo"))
+		say_loopback();
+	else if (err == -EINVAL || err == -ENOSYS)
+		say_plain("kernel %s has no zero-copy receive with an rbuf ring, boot one that was built with it",
+			  name.release);
 	else if (err == -EPERM)
-		say_plain("registering on %s needs CAP_NET_ADMIN: run as root",
-			  nic->name);
+		say_plain("zero copy needs CAP_NET_ADMIN, and io_uring to be allowed (sysctl kernel.io_uring_disabled): run as root");
+	else if (nr && nic.rxq >= (unsigned int)nr)
+		say_plain("%s has no receive queue %u, only 0 to %d: choose with %s",
+			  nic.name, nic.rxq, nr - 1, settings.queue_option);
 	else if (err == -EOPNOTSUPP)
 		say_plain("header split is off on %s, or its driver has no zero-copy receive: ethtool -G %s tcp-data-split on, or zcrx-split %s on",
-			  nic->name, nic->name, nic->name);
+			  nic.name, nic.name, nic.name);
 	else if (err == -EEXIST)
 		say_plain("queue %u of %s is in use by another program: choose another with %s",
-			  nic->rxq, nic->name, settings.queue_option);
+			  nic.rxq, nic.name, settings.queue_option);
 	else if (err == -ENOMEM)
 		say_plain("%d MiB for queue %u of %s can't be locked: raise ulimit -l",
-			  AREA_SIZE >> 20, nic->rxq, nic->name);
+			  AREA_SIZE >> 20, nic.rxq, nic.name);
 	else
-		say_plain("can't register queue %u of %s: %s", nic->rxq,
-			  nic->name, strerror(-err));
+		say_plain("can't register queue %u of %s: %s", nic.rxq,
+			  nic.name, strerror(-err));
 }
 
 /* Low numbers are the program's: it may count on getting the lowest. */
@@ -171,75 +185,86 @@ static void move_ring_up(struct io_uring *ring)
 	ring->enter_ring_fd = fd;
 }
 
-/* What is pinned would be copied by fork(), the whole area. */
-static void keep_from_children(void)
+/* Another thread may fork at any time: what is not for children comes first. */
+static int make_ring(void)
 {
+	int ret = io_uring_queue_init(2, &rx->ring, 0);
+
+	if (ret)
+		return ret;
 	io_uring_ring_dontfork(&rx->ring);
-	madvise(rx->area.addr, rx->area.size, MADV_DONTFORK);
-	madvise(rx->ifq.mem, rx->ifq.mem_size, MADV_DONTFORK);
+	move_ring_up(&rx->ring);
+	fstat(rx->ring.ring_fd, &ring_file);
 	ring_fd = rx->ring.ring_fd;
+
+	return 0;
 }
 
-static int setup_ring(const struct nic *nic)
+static void drop_ring(void)
+{
+	ring_fd = -1;
+	close(rx->ring.ring_fd);
+}
+
+/* What is pinned would be copied by fork(), the whole area. */
+static int alloc_area(void)
+{
+	int ret = zcrx_area_alloc(&rx->area, AREA_SIZE, 0);
+
+	if (!ret)
+		madvise(rx->area.addr, rx->area.size, MADV_DONTFORK);
+
+	return ret;
+}
+
+static int register_queue(void)
 {
 	struct zcrx_params params = {
-		.if_idx		= nic->if_idx,
-		.rxq		= nic->rxq,
+		.if_idx		= nic.if_idx,
+		.rxq		= nic.rxq,
 		.refill_entries	= REFILL_ENTRIES,
 		.rbuf_entries	= RBUF_ENTRIES,
 	};
 	int ret;
 
-	ret = io_uring_queue_init(2, &rx->ring, 0);
+	ret = alloc_area();
 	if (ret)
 		return ret;
-	move_ring_up(&rx->ring);
-	ret = zcrx_area_alloc(&rx->area, AREA_SIZE, 0);
-	if (ret)
-		goto err_ring;
 	ret = zcrx_register(&rx->ring, &params, &rx->area, 1, &rx->ifq);
 	if (ret)
-		goto err_area;
-	keep_from_children();
+		zcrx_area_free(&rx->area);
+	else
+		madvise(rx->ifq.mem, rx->ifq.mem_size, MADV_DONTFORK);
 
-	return 0;
-
-err_area:
-	zcrx_area_free(&rx->area);
-err_ring:
-	io_uring_queue_exit(&rx->ring);
 	return ret;
 }
 
 /*
- * Nothing is said early: perhaps nothing will be received. A connection over
- * loopback decides nothing for the others.
+ * Some 20 ms after a ring has gone, the kernel interrupts the threads that used
+ * it: they would see EINTR without a signal. So a ring that is of no use loses
+ * its file, but not its memory, which keeps it.
  */
-static enum mode setup(int fd, bool early)
+static int setup(int fd)
 {
-	struct nic nic = { .if_idx = 0 };
 	int ret;
 
-	ret = zcrx_probe();
-	if (ret < 0 || !(ret & ZCRX_HAS_RBUF)) {
-		if (!early)
-			explain_kernel(ret);
-		return MODE_PLAIN;
-	}
+	nic.if_idx = 0;
 	ret = nic_choose(&nic, settings.dev, settings.rxq, fd);
-	if (ret) {
-		if (!early)
-			explain_nic(&nic, ret);
-		return ret == -ELOOP ? MODE_UNTRIED : MODE_PLAIN;
-	}
-	ret = setup_ring(&nic);
-	if (ret) {
-		if (!early)
-			explain_register(&nic, ret);
-		return MODE_PLAIN;
-	}
+	if (ret)
+		return ret;
+	ret = make_ring();
+	if (ret)
+		return ret;
+	ret = register_queue();
+	if (ret)
+		drop_ring();
 
-	return MODE_ZERO_COPY;
+	return ret;
+}
+
+static enum mode get_mode(void)
+{
+	return __atomic_load_n(&rx->mode, __ATOMIC_RELAXED);
 }
 
 static void set_mode(enum mode mode)
@@ -247,22 +272,61 @@ static void set_mode(enum mode mode)
 	__atomic_store_n(&rx->mode, mode, __ATOMIC_RELAXED);
 }
 
+static bool is_stream(int fd)
+{
+	socklen_t len = sizeof(int);
+	int type;
+
+	return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) &&
+	       type == SOCK_STREAM;
+}
+
+/*
+ * As long as nothing is registered: a connection over loopback, unless the NIC was
+ * named, or what is no stream. Nothing is tried for it, and it waits for no lock.
+ */
+static bool decides_nothing(int fd)
+{
+	return get_mode() == MODE_UNTRIED &&
+	       (!is_stream(fd) || (!settings.dev && nic_is_loopback(fd)));
+}
+
 static void prepare_locked(int fd)
 {
-	enum mode mode;
-
-	if (rx->prepared || rx->mode != MODE_UNTRIED)
+	if (rx->mode != MODE_UNTRIED)
 		return;
 
-	mode = setup(fd, true);
-	if (mode == MODE_ZERO_COPY)
-		set_mode(mode);
-	__atomic_store_n(&rx->prepared, mode != MODE_UNTRIED, __ATOMIC_RELAXED);
+	failure = setup(fd);
+	set_mode(failure ? MODE_REFUSED : MODE_ZERO_COPY);
+}
+
+/* Not before something is to be received: perhaps nothing will be. */
+static void explain(void)
+{
+	if (nic.if_idx)
+		explain_register(failure);
+	else
+		explain_nic(failure);
+	set_mode(MODE_PLAIN);
 }
 
 /*
  * Receiving, under the lock
  */
+
+/*
+ * If the file's number has become one of the program's own io_urings, the kernel
+ * takes requests of that one.
+ */
+static int submit_request(void)
+{
+	int ret = io_uring_submit(&rx->ring);
+
+	if (ret < 0)
+		return ret;
+
+	return io_uring_sq_ready(&rx->ring) ? -EBADF : 0;
+}
 
 /*
  * Submit, and if that brought nothing, take the request back: the bytes were
@@ -276,16 +340,18 @@ static int submit(int fd, size_t count)
 
 	zcrx_prep_recv(sqe, &rx->ifq, fd, count, 0);
 	io_uring_sqe_set_data64(sqe, DATA_RECV);
-	ret = io_uring_submit(&rx->ring);
-	if (ret < 0 || io_uring_cq_ready(&rx->ring))
+	ret = submit_request();
+	if (ret)
 		return ret;
+	if (io_uring_cq_ready(&rx->ring))
+		return 1;
 
 	sqe = io_uring_get_sqe(&rx->ring);
 	io_uring_prep_cancel64(sqe, DATA_RECV, 0);
 	io_uring_sqe_set_data64(sqe, DATA_CANCEL);
-	ret = io_uring_submit(&rx->ring);
+	ret = submit_request();
 
-	return ret < 0 ? ret : 2;
+	return ret ? ret : 2;
 }
 
 static int receive_request(int fd, size_t count, int *res)
@@ -328,33 +394,64 @@ static void copy_out(struct sink *sink, const char *data, size_t len)
 	}
 }
 
-static void use_bytes(const struct iovec *iov)
-{
-	struct sink sink = { .iov = iov };
-	const struct zcrx_rbuf_cqe *rbuf;
+/* What requests brought, oldest first, as far as it has not been given back */
+struct pieces {
+	unsigned int		nr;
+	struct zcrx_rbuf_cqe	cqes[MAX_PIECES];
+};
 
-	while ((rbuf = zcrx_rbuf_read(&rx->ifq, rx->nr_used))) {
-		if (iov)
-			copy_out(&sink, zcrx_rbuf_data(&rx->ifq, rbuf),
-				 rbuf->len);
-		rx->nr_used++;
+/* Returns the number of bytes. */
+static size_t take(struct pieces *pieces)
+{
+	const struct zcrx_rbuf_cqe *cqe;
+	unsigned int nr = 0;
+	size_t sum = 0;
+
+	while (nr < MAX_PIECES && (cqe = zcrx_rbuf_read(&rx->ifq, nr))) {
+		pieces->cqes[nr++] = *cqe;
+		sum += cqe->len;
+	}
+	zcrx_rbuf_release(&rx->ifq, nr);
+	pieces->nr = nr;
+
+	return sum;
+}
+
+static void use(const struct pieces *pieces, struct sink *sink)
+{
+	const struct zcrx_rbuf_cqe *cqe = pieces->cqes;
+
+	for (; sink->iov && cqe < pieces->cqes + pieces->nr; cqe++)
+		copy_out(sink, zcrx_rbuf_data(&rx->ifq, cqe), cqe->len);
+}
+
+/* If the kernel has not taken what was given back before, it is told to. */
+static void give_back(const struct pieces *pieces)
+{
+	unsigned int i;
+	__u64 off;
+
+	for (i = 0; i < pieces->nr; i++) {
+		off = zcrx_rbuf_off(&pieces->cqes[i]);
+		if (!zcrx_refill(&rx->ifq, off))
+			continue;
+		zcrx_resume(&rx->ifq);
+		zcrx_refill(&rx->ifq, off);
 	}
 }
 
-/*
- * As far as there is room in the refill ring. What is left keeps its entry in
- * the rbuf ring until the kernel has made room.
- */
-static void give_back(void)
+/* All but the last ones are used; seldom there are so many. */
+static size_t take_all(struct pieces *pieces, struct sink *sink)
 {
-	struct zcrx_ifq *ifq = &rx->ifq;
-	unsigned int nr = zcrx_refill_reserve(ifq, rx->nr_used), i;
+	size_t sum = take(pieces);
 
-	for (i = 0; i < nr; i++)
-		zcrx_refill_write(ifq, zcrx_rbuf_off(zcrx_rbuf_read(ifq, i)));
-	zcrx_refill_submit(ifq);
-	zcrx_rbuf_release(ifq, nr);
-	rx->nr_used -= nr;
+	while (pieces->nr == MAX_PIECES) {
+		use(pieces, sink);
+		give_back(pieces);
+		sum += take(pieces);
+	}
+
+	return sum;
 }
 
 /* The socket still has what these could not take. */
@@ -363,12 +460,15 @@ static bool left_alone(int res)
 	return res == -ENOBUFS || res == -EPROTONOSUPPORT || res == -ECANCELED;
 }
 
-static int receive_locked(int fd, const struct iovec *iov, size_t count)
+static int receive_locked(int fd, size_t count, struct pieces *pieces,
+			  struct sink *sink)
 {
 	int ret, res = -ECANCELED;
+	size_t used;
 
-	if (rx->mode == MODE_UNTRIED)
-		set_mode(setup(fd, false));
+	prepare_locked(fd);
+	if (rx->mode == MODE_REFUSED)
+		explain();
 	if (rx->mode != MODE_ZERO_COPY)
 		return RECEIVE_PLAIN;
 
@@ -377,24 +477,18 @@ static int receive_locked(int fd, const struct iovec *iov, size_t count)
 	if (ret) {
 		say_plain("io_uring failed: %s", strerror(-ret));
 		set_mode(MODE_PLAIN);
-		return RECEIVE_PLAIN;
 	}
-	use_bytes(iov);
-	give_back();
-	if (rx->nr_used || res == -ENOBUFS) {
+	used = take_all(pieces, sink);
+	if (used)
+		return (int)used;
+	if (res == -ENOBUFS)
 		zcrx_resume(&rx->ifq);
-		give_back();
-	}
 
 	return left_alone(res) ? RECEIVE_PLAIN : res;
 }
 
-/*
- * Nobody comes back from a signal's handler to a lock that is held, or jumps out
- * of it; iperf3 cancels its threads, at any instruction. Faults are left to the
- * program.
- */
-static void enter(struct outside *outside)
+/* Faults are left to the program. */
+static void block_signals(sigset_t *before)
 {
 	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
 	sigset_t set;
@@ -403,32 +497,45 @@ static void enter(struct outside *outside)
 	sigfillset(&set);
 	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sigdelset(&set, faults[i]);
+	pthread_sigmask(SIG_BLOCK, &set, before);
+}
+
+/*
+ * Nobody comes back from a signal's handler to a lock that is held, or jumps out
+ * of it; iperf3 cancels its threads, at any instruction.
+ */
+static void enter(struct outside *outside)
+{
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &outside->cancel);
-	pthread_sigmask(SIG_BLOCK, &set, &outside->signals);
+	if (!without_signals)
+		block_signals(&outside->signals);
 	pthread_mutex_lock(&rx->lock);
 }
 
 static void leave(const struct outside *outside)
 {
 	pthread_mutex_unlock(&rx->lock);
-	pthread_sigmask(SIG_SETMASK, &outside->signals, NULL);
+	if (!without_signals)
+		pthread_sigmask(SIG_SETMASK, &outside->signals, NULL);
 	pthread_setcancelstate(outside->cancel, NULL);
 }
 
 /* Unless the program has closed it, and has something else of that number */
 static void close_parents_ring(void)
 {
-	char path[32], target[32];
-	ssize_t len;
+	int fd = ring_fd;
 
-	if (ring_fd < 0)
-		return;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", ring_fd);
-	len = readlink(path, target, sizeof(target) - 1);
-	target[len < 0 ? 0 : len] = '\0';
-	if (!strcmp(target, "anon_inode:[io_uring]"))
-		close(ring_fd);
 	ring_fd = -1;
+	if (fd >= 0 && is_file(fd, &ring_file))
+		close(fd);
+}
+
+/* A child finds what its parent did, but the queue may have become free. */
+static void after_fork(void)
+{
+	close_parents_ring();
+	if (failure && failure != -EEXIST)
+		set_mode(MODE_REFUSED);
 }
 
 /* Programs write over their environment, to change how ps shows them. */
@@ -459,7 +566,7 @@ void receive_init(const struct receive_settings *with)
 	if (mem == MAP_FAILED)
 		return;
 	if (madvise(mem, sizeof(*rx), MADV_WIPEONFORK) ||
-	    pthread_atfork(NULL, NULL, close_parents_ring)) {
+	    pthread_atfork(NULL, NULL, after_fork)) {
 		munmap(mem, sizeof(*rx));
 		return;
 	}
@@ -473,7 +580,24 @@ void receive_init(const struct receive_settings *with)
  */
 int receive_is_plain(void)
 {
-	return !rx || __atomic_load_n(&rx->mode, __ATOMIC_RELAXED) == MODE_PLAIN;
+	return !rx || get_mode() == MODE_PLAIN;
+}
+
+/**
+ * receive_ring_among() - is one of these file descriptors not the program's?
+ * @first: number of the first
+ * @last: number of the last
+ *
+ * Return: the ring's number, -1 if it is none of them.
+ */
+int receive_ring_among(unsigned int first, unsigned int last)
+{
+	int fd = ring_fd;
+
+	if (fd < 0 || (unsigned int)fd < first || (unsigned int)fd > last)
+		return -1;
+
+	return is_file(fd, &ring_file) ? fd : -1;
 }
 
 /**
@@ -481,18 +605,34 @@ int receive_is_plain(void)
  * @fd: connected TCP socket, the control connection for example
  *
  * If it can't be, receive() will say why.
+ *
+ * Return: 0 if nothing but that will come of receive().
  */
-void receive_prepare(int fd)
+int receive_prepare(int fd)
 {
 	struct outside outside;
 
-	if (receive_is_plain() ||
-	    __atomic_load_n(&rx->prepared, __ATOMIC_RELAXED))
-		return;
+	if (receive_is_plain() || decides_nothing(fd))
+		return 0;
+	if (get_mode() == MODE_UNTRIED) {
+		enter(&outside);
+		prepare_locked(fd);
+		leave(&outside);
+	}
 
-	enter(&outside);
-	prepare_locked(fd);
-	leave(&outside);
+	return 1;
+}
+
+/**
+ * receive_without_signals() - the thread leaves signals to others, for good
+ *
+ * So receive() need not block them each time.
+ */
+void receive_without_signals(void)
+{
+	if (!without_signals)
+		block_signals(NULL);
+	without_signals = true;
 }
 
 /**
@@ -506,14 +646,27 @@ void receive_prepare(int fd)
  */
 int receive(int fd, const struct iovec *iov, size_t count)
 {
+	struct sink sink = { .iov = iov };
 	struct outside outside;
+	struct pieces pieces;
 	int ret;
 
 	if (receive_is_plain())
 		return RECEIVE_PLAIN;
+	if (decides_nothing(fd)) {
+		say_loopback();
+		return RECEIVE_PLAIN;
+	}
 
+	pieces.nr = 0;
 	enter(&outside);
-	ret = receive_locked(fd, iov, count);
+	ret = receive_locked(fd, count, &pieces, &sink);
+	if (iov && pieces.nr) {
+		pthread_mutex_unlock(&rx->lock);
+		use(&pieces, &sink);
+		pthread_mutex_lock(&rx->lock);
+	}
+	give_back(&pieces);
 	leave(&outside);
 
 	return ret;

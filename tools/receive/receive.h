@@ -27,8 +27,10 @@ struct receive_settings {
 };
 
 void receive_init(const struct receive_settings *settings);
-void receive_prepare(int fd);
+int receive_prepare(int fd);
 int receive_is_plain(void);
+int receive_ring_among(unsigned int first, unsigned int last);
+void receive_without_signals(void);
 int receive(int fd, const struct iovec *iov, size_t count);
 void receive_write_stats(void);
 

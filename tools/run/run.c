@@ -24,6 +24,9 @@
 /* What the kernel reads at once, at most */
 #define MAX_COUNT	0x7ffff000
 
+/* Reads of less cost more through zero copy than the bytes are worth. */
+#define MIN_COUNT	4096
+
 /* Flags that zero copy can obey */
 #define KNOWN_FLAGS	(MSG_DONTWAIT | MSG_NOSIGNAL)
 
@@ -36,6 +39,9 @@ typedef ssize_t recvfrom_fn(int fd, void *buf, size_t count, int flags,
 typedef ssize_t recvmsg_fn(int fd, struct msghdr *msg, int flags);
 typedef ssize_t readv_fn(int fd, const struct iovec *iov, int nr);
 typedef int connect_fn(int fd, __CONST_SOCKADDR_ARG addr, socklen_t addr_len);
+typedef int close_fn(int fd);
+typedef int close_range_fn(unsigned int first, unsigned int last, int flags);
+typedef void closefrom_fn(int first);
 typedef ssize_t read_chk_fn(int fd, void *buf, size_t count, size_t size);
 typedef ssize_t recv_chk_fn(int fd, void *buf, size_t count, size_t size,
 			    int flags);
@@ -49,6 +55,9 @@ RUN_EXPORT recvfrom_fn recvfrom;
 RUN_EXPORT recvmsg_fn recvmsg;
 RUN_EXPORT readv_fn readv;
 RUN_EXPORT connect_fn connect;
+RUN_EXPORT close_fn close;
+RUN_EXPORT close_range_fn close_range;
+RUN_EXPORT closefrom_fn closefrom;
 RUN_EXPORT read_chk_fn __read_chk;
 RUN_EXPORT recv_chk_fn __recv_chk;
 RUN_EXPORT recvfrom_chk_fn __recvfrom_chk;
@@ -90,6 +99,21 @@ static int early_connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t addr_len)
 	return syscall(SYS_connect, fd, addr.__sockaddr__, addr_len);
 }
 
+static int early_close(int fd)
+{
+	return syscall(SYS_close, fd);
+}
+
+static int early_close_range(unsigned int first, unsigned int last, int flags)
+{
+	return syscall(SYS_close_range, first, last, flags);
+}
+
+static void early_closefrom(int first)
+{
+	early_close_range(first < 0 ? 0 : first, UINT_MAX, 0);
+}
+
 static struct {
 	read_fn		*read;
 	recv_fn		*recv;
@@ -97,6 +121,9 @@ static struct {
 	recvmsg_fn	*recvmsg;
 	readv_fn	*readv;
 	connect_fn	*connect;
+	close_fn	*close;
+	close_range_fn	*close_range;
+	closefrom_fn	*closefrom;
 } real = {
 	.read		= early_read,
 	.recv		= early_recv,
@@ -104,6 +131,9 @@ static struct {
 	.recvmsg	= early_recvmsg,
 	.readv		= early_readv,
 	.connect	= early_connect,
+	.close		= early_close,
+	.close_range	= early_close_range,
+	.closefrom	= early_closefrom,
 };
 
 /*
@@ -118,17 +148,23 @@ static int socket_option(int fd, int option)
 	return getsockopt(fd, SOL_SOCKET, option, &value, &len) ? -1 : value;
 }
 
-/* Asked each time, as descriptors come and go. Not MPTCP, which looks alike. */
+/*
+ * Asked each time, as descriptors come and go. MPTCP has another number; what else
+ * has this one, raw sockets for example, is refused by receive_prepare() or by the
+ * kernel.
+ */
 static bool is_tcp(int fd)
 {
-	int domain;
+	return socket_option(fd, SO_PROTOCOL) == IPPROTO_TCP;
+}
 
-	if (socket_option(fd, SO_PROTOCOL) != IPPROTO_TCP ||
-	    socket_option(fd, SO_TYPE) != SOCK_STREAM)
-		return false;
-	domain = socket_option(fd, SO_DOMAIN);
-
-	return domain == AF_INET || domain == AF_INET6;
+/*
+ * A call that waits for more than a byte makes room for them as it reads. One that
+ * peeks does not, and may wait for ever.
+ */
+static bool waits_for_many(int fd, int flags)
+{
+	return !(flags & MSG_DONTWAIT) && socket_option(fd, SO_RCVLOWAT) > 1;
 }
 
 /* Bytes that an iovec has room for, 0 if there is something wrong with it. */
@@ -161,23 +197,57 @@ static ssize_t wait_for_bytes(int fd, size_t count, int flags)
 	return ret < 0 && errno == EFAULT ? RECEIVE_PLAIN : ret;
 }
 
+/* The buffer that a position in an iovec is in, from there on */
+static struct iovec buffer_at(const struct iovec *iov, size_t pos)
+{
+	while (pos >= iov->iov_len)
+		pos -= iov++->iov_len;
+
+	return (struct iovec){ .iov_base = (char *)iov->iov_base + pos,
+			       .iov_len = iov->iov_len - pos };
+}
+
+/*
+ * The bytes that were there, and that zero copy had no room for. A program may
+ * wait for new ones after a read that was too short.
+ */
+static size_t read_rest(int fd, const struct iovec *iov, size_t done,
+			size_t count)
+{
+	struct iovec to;
+	ssize_t ret;
+
+	while (done < count) {
+		to = buffer_at(iov, done);
+		if (to.iov_len > count - done)
+			to.iov_len = count - done;
+		ret = real.recv(fd, to.iov_base, to.iov_len, MSG_DONTWAIT);
+		if (ret <= 0)
+			break;
+		done += ret;
+	}
+
+	return done;
+}
+
 /* Returns what the program's call shall return, or RECEIVE_PLAIN. */
 static ssize_t receive_tcp(int fd, const struct iovec *iov, size_t count,
 			   int flags)
 {
-	ssize_t ret;
+	ssize_t there, ret;
 
-	receive_prepare(fd);
-	ret = wait_for_bytes(fd, count, flags);
-	if (ret <= 0)
-		return ret;
-	ret = receive(fd, iov, ret);
+	if (!receive_prepare(fd) || waits_for_many(fd, flags))
+		return RECEIVE_PLAIN;
+	there = wait_for_bytes(fd, count, flags);
+	if (there <= 0)
+		return there;
+	ret = receive(fd, iov, there);
 	if (ret < 0 && ret != RECEIVE_PLAIN) {
 		errno = -ret;
 		return -1;
 	}
 
-	return ret;
+	return ret > 0 ? (ssize_t)read_rest(fd, iov, ret, there) : ret;
 }
 
 /* The same; errno changes only with an error that the program is told. */
@@ -191,7 +261,7 @@ static ssize_t try_receive(int fd, const struct iovec *iov, size_t nr, int flags
 		return RECEIVE_PLAIN;
 
 	count = room_of(iov, nr);
-	if (count && is_tcp(fd))
+	if (count >= MIN_COUNT && is_tcp(fd))
 		ret = receive_tcp(fd, iov, count, flags);
 	if (ret != -1)
 		errno = saved;
@@ -279,6 +349,44 @@ int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t addr_len)
 }
 
 /*
+ * Programs that close all numbers, as those do that go to the background, don't
+ * mean the ring's. To them, nothing is open there.
+ */
+
+int close(int fd)
+{
+	if (receive_ring_among(fd, fd) < 0)
+		return real.close(fd);
+	errno = EBADF;
+
+	return -1;
+}
+
+int close_range(unsigned int first, unsigned int last, int flags)
+{
+	int ring = receive_ring_among(first, last), ret = 0;
+
+	if (ring < 0)
+		return real.close_range(first, last, flags);
+	if ((unsigned int)ring > first)
+		ret = real.close_range(first, ring - 1, flags);
+	if (!ret && (unsigned int)ring < last)
+		ret = real.close_range(ring + 1, last, flags);
+
+	return ret;
+}
+
+void closefrom(int first)
+{
+	if (first < 0)
+		first = 0;
+	if (receive_ring_among(first, UINT_MAX) < 0)
+		real.closefrom(first);
+	else
+		close_range(first, UINT_MAX, 0);
+}
+
+/*
  * What it calls if it was compiled with _FORTIFY_SOURCE
  */
 
@@ -347,6 +455,9 @@ static void run_init(void)
 	find(&real.recvmsg, "recvmsg");
 	find(&real.readv, "readv");
 	find(&real.connect, "connect");
+	find(&real.close, "close");
+	find(&real.close_range, "close_range");
+	find(&real.closefrom, "closefrom");
 	receive_init(&settings);
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * Reads from TCP sockets in all ways, and says line by line what came of it:
- * "NAME: RESULT...". The lines must be the same whatever receives. With the argument
- * leave-child, it says nothing.
+ * "NAME: RESULT...". The lines must be the same whatever receives. With a NAME as
+ * its argument, just that. With leave-child or family, it says nothing.
+ *
+ * Reads of less than 4 KiB are made as they are: so most have room for more.
  *
  * Compiled with _FORTIFY_SOURCE, so that the functions for that are called, too.
  */
@@ -10,6 +12,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/io_uring.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -22,8 +26,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -33,6 +39,7 @@
 #define TIME_LIMIT	100
 #define MS		1000
 #define STREAM_BYTES	1000000
+#define BLOCK		5000
 
 /* Both ends of a connection, and what is read from it */
 struct pair {
@@ -140,6 +147,39 @@ static struct pair pair_with(const char *text)
 	return pair;
 }
 
+static unsigned char pattern(size_t pos)
+{
+	return pos ^ pos >> 8 ^ pos >> 16;
+}
+
+static struct pair pair_with_blocks(int nr)
+{
+	struct pair pair = make_pair();
+	char block[BLOCK];
+	int i;
+
+	for (i = 0; i < BLOCK; i++)
+		block[i] = pattern(i);
+	for (i = 0; i < nr; i++)
+		if (send(pair.peer, block, BLOCK, MSG_NOSIGNAL) != BLOCK)
+			die("send");
+	await(pair.fd, nr * BLOCK);
+
+	return pair;
+}
+
+/* A read of a block */
+static void show_block(ssize_t ret)
+{
+	ssize_t i = 0;
+
+	while (i < ret && (unsigned char)buf[i] == pattern(i))
+		i++;
+	show(ret, NULL);
+	if (i < ret)
+		printf(" wrong at %zd", i);
+}
+
 /* A child that sends words, one each 100 ms */
 static pid_t send_later(int fd, const char *const *words)
 {
@@ -163,9 +203,50 @@ static double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+static void limit_waiting(int fd, int ms)
+{
+	struct timeval limit = { .tv_sec = ms / 1000,
+				 .tv_usec = ms % 1000 * MS };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+}
+
+/* Since @start, has a call waited so long? */
+static void show_time(double start, int ms)
+{
+	printf(" %s", now() - start > (ms - 10) / 1e3 ? "in time" : "too early");
+}
+
 /*
  * Waiting
  */
+
+static void sleep_in_epoll(int epfd)
+{
+	struct epoll_event event;
+	double start = now();
+
+	show(epoll_wait(epfd, &event, 1, 300), NULL);
+	show_time(start, 300);
+}
+
+/* What the first connection and the first read bring about interrupts nothing. */
+static void first_waits(void)
+{
+	struct pair pair = make_pair();
+	int epfd = epoll_create1(0);
+	double start = now();
+
+	limit_waiting(pair.fd, 300);
+	show(recv(pair.fd, buf, sizeof(buf), 0), buf);
+	show_time(start, 300);
+	sleep_in_epoll(epfd);
+	put(pair.peer, "first");
+	show(recv(pair.fd, buf, sizeof(buf), 0), buf);
+	sleep_in_epoll(epfd);
+	close(epfd);
+	close_pair(&pair);
+}
 
 static void blocks(void)
 {
@@ -238,13 +319,12 @@ static void truncates(void)
 
 static void times_out(void)
 {
-	struct timeval limit = { .tv_usec = 200 * MS };
 	struct pair pair = make_pair();
 	double start = now();
 
-	setsockopt(pair.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	limit_waiting(pair.fd, 200);
 	show(read(pair.fd, buf, sizeof(buf)), buf);
-	printf(" %s", now() - start > 0.19 ? "in time" : "too early");
+	show_time(start, 200);
 	put(pair.peer, "then");
 	show(read(pair.fd, buf, sizeof(buf)), buf);
 	close_pair(&pair);
@@ -263,6 +343,24 @@ static void low_water(void)
 	put(pair.peer, "g");
 	await(pair.fd, 1);
 	show(recv(pair.fd, buf, sizeof(buf), MSG_DONTWAIT), buf);
+	close_pair(&pair);
+}
+
+/* It comes only as what came before is read. */
+static void low_water_beyond_buffer(void)
+{
+	struct pair pair = make_pair();
+	int mark = 12 * BLOCK, size = 1;	/* as small as can be */
+	static char bytes[12 * BLOCK];
+	double start = now();
+
+	setsockopt(pair.fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark));
+	setsockopt(pair.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	limit_waiting(pair.fd, 10000);
+	if (send(pair.peer, bytes, mark, MSG_DONTWAIT) != mark)
+		die("send");
+	show(read(pair.fd, buf, sizeof(buf)), NULL);
+	printf(" %s", now() - start < 9 ? "soon" : "too late");
 	close_pair(&pair);
 }
 
@@ -313,19 +411,19 @@ static void wrong_arguments(void)
 	int fds[2], fd, no_fd = 99;
 	char *nowhere = NULL;
 
-	show(read(no_fd, buf, 1), buf);
-	show(recv(pair.fd, nowhere, 1, 0), buf);
+	show(read(no_fd, buf, sizeof(buf)), buf);
+	show(recv(pair.fd, nowhere, sizeof(buf), 0), buf);
 	show(readv(pair.fd, iovs, 2), buf);
 	show(readv(pair.fd, iovs, wrong_nr), buf);
 	show(readv(pair.fd, iovs, 0), buf);
 	show(read(pair.fd, buf, 0), buf);
 	show(recv(pair.fd, buf, sizeof(buf), 0), buf);
 	fd = socket(AF_INET, SOCK_STREAM, 0);
-	show(read(fd, buf, 1), buf);
+	show(read(fd, buf, sizeof(buf)), buf);
 	close(fd);
 	if (pipe(fds))
 		die("pipe");
-	show(recv(fds[0], buf, 1, 0), buf);
+	show(recv(fds[0], buf, sizeof(buf), 0), buf);
 	close(fds[0]);
 	close(fds[1]);
 	close_pair(&pair);
@@ -336,7 +434,7 @@ static void keeps_errno(void)
 	struct pair pair = pair_with("x");
 
 	errno = EXDEV;
-	show(read(pair.fd, buf, 1), buf);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
 	printf(" %s", strerrorname_np(errno));
 	close_pair(&pair);
 }
@@ -347,11 +445,11 @@ static void keeps_errno(void)
 
 static void parts(void)
 {
-	struct pair pair = pair_with("0123456789");
+	struct pair pair = pair_with_blocks(3);
 	int i, left;
 
 	for (i = 0; i < 3; i++) {
-		show(read(pair.fd, buf, 4), buf);
+		show_block(read(pair.fd, buf, BLOCK));
 		ioctl(pair.fd, FIONREAD, &left);
 		printf(" left %d", left);
 	}
@@ -369,9 +467,42 @@ static int ready_by_select(int fd)
 	return select(fd + 1, &set, NULL, NULL, &limit);
 }
 
+static void small_reads(void)
+{
+	struct pair pair = pair_with("0123456789");
+
+	show(read(pair.fd, buf, 4), buf);
+	show(recv(pair.fd, buf, 4095, 0), buf);
+	close_pair(&pair);
+}
+
+/* What is there comes by one read: programs take less for the end of it. */
+static void all_at_once(void)
+{
+	struct iovec iov[2] = {
+		{ .iov_base = buf, .iov_len = 7000 },
+		{ .iov_base = buf + 7000, .iov_len = sizeof(buf) - 7000 },
+	};
+	struct pair pair = make_pair();
+	char sent[20000];
+	size_t i;
+
+	for (i = 0; i < sizeof(sent); i++)
+		sent[i] = pattern(i);
+	for (i = 0; i < 8; i++) {
+		if (send(pair.peer, sent, sizeof(sent), 0) != sizeof(sent))
+			die("send");
+		await(pair.fd, sizeof(sent));
+		memset(buf, 0, sizeof(sent));
+		show(readv(pair.fd, iov, 2), NULL);
+		printf(" %s", memcmp(buf, sent, sizeof(sent)) ? "wrong" : "right");
+	}
+	close_pair(&pair);
+}
+
 static void readiness(void)
 {
-	struct pair pair = pair_with("abcd");
+	struct pair pair = pair_with_blocks(2);
 	struct pollfd pollfd = { .fd = pair.fd, .events = POLLIN };
 	struct epoll_event event = { .events = EPOLLIN };
 	int epfd = epoll_create1(0), i;
@@ -380,7 +511,7 @@ static void readiness(void)
 	for (i = 0; i < 3; i++) {
 		printf(" %d%d%d", poll(&pollfd, 1, 0), ready_by_select(pair.fd),
 		       epoll_wait(epfd, &event, 1, 0));
-		show(recv(pair.fd, buf, 2, MSG_DONTWAIT), buf);
+		show_block(recv(pair.fd, buf, BLOCK, MSG_DONTWAIT));
 	}
 	close(epfd);
 	close_pair(&pair);
@@ -389,13 +520,13 @@ static void readiness(void)
 static void edges(void)
 {
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
-	struct pair pair = pair_with("abc");
+	struct pair pair = pair_with_blocks(2);
 	int epfd = epoll_create1(0), i;
 
 	epoll_ctl(epfd, EPOLL_CTL_ADD, pair.fd, &event);
 	for (i = 0; i < 2; i++) {
 		printf(" %d", epoll_wait(epfd, &event, 1, 1000));
-		while (recv(pair.fd, buf, 2, MSG_DONTWAIT) > 0)
+		while (recv(pair.fd, buf, BLOCK, MSG_DONTWAIT) > 0)
 			;
 		show(-1, NULL);
 		printf(" %d", epoll_wait(epfd, &event, 1, 0));
@@ -415,7 +546,7 @@ static void urgent(void)
 	put(pair.peer, "de");
 	await(pair.fd, 5);
 	for (i = 0; i < 3; i++)
-		show(recv(pair.fd, buf, 8, MSG_DONTWAIT), buf);
+		show(recv(pair.fd, buf, sizeof(buf), MSG_DONTWAIT), buf);
 	show(recv(pair.fd, buf, 1, MSG_OOB), buf);
 	close_pair(&pair);
 }
@@ -427,7 +558,7 @@ static void urgent(void)
 static void vectors(void)
 {
 	struct pair pair = pair_with("onethreefive");
-	char a[3], b[5], c[64];
+	char a[3], b[5], c[BLOCK];
 	struct iovec iov[4] = {
 		{ .iov_base = a, .iov_len = sizeof(a) },
 		{ .iov_base = NULL, .iov_len = 0 },
@@ -440,42 +571,45 @@ static void vectors(void)
 	close_pair(&pair);
 }
 
-static void show_message(int fd, struct msghdr *msg, int flags)
+static void show_message(const struct pair *pair, struct msghdr *msg, int flags)
 {
-	show(recvmsg(fd, msg, flags), buf);
+	put(pair->peer, "ab");
+	await(pair->fd, 2);
+	show(recvmsg(pair->fd, msg, flags), buf);
 	printf(" name %u control %zu flags %#x", msg->msg_namelen,
 	       msg->msg_controllen, msg->msg_flags);
 }
 
 static void messages(void)
 {
-	struct pair pair = pair_with("abcdefgh");
-	struct iovec iov = { .iov_base = buf, .iov_len = 2 };
+	struct pair pair = make_pair();
+	struct iovec iov = { .iov_base = buf, .iov_len = sizeof(buf) };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_flags = 99,
 			      .msg_namelen = 9, .msg_controllen = 8 };
 	struct sockaddr_in addr;
 	char control[64];
 
-	show_message(pair.fd, &msg, 0);
+	show_message(&pair, &msg, 0);
 	msg.msg_control = control;
 	msg.msg_controllen = sizeof(control);
-	show_message(pair.fd, &msg, MSG_DONTWAIT);
+	show_message(&pair, &msg, MSG_DONTWAIT);
 	msg.msg_name = &addr;
 	msg.msg_namelen = sizeof(addr);
-	show_message(pair.fd, &msg, 0);
-	show_message(pair.fd, &msg, MSG_CMSG_CLOEXEC);
-	show_message(pair.fd, &msg, MSG_DONTWAIT);
+	show_message(&pair, &msg, 0);
+	show_message(&pair, &msg, MSG_CMSG_CLOEXEC);
+	show(recvmsg(pair.fd, &msg, MSG_DONTWAIT), buf);
 	close_pair(&pair);
 }
 
 static void addresses(void)
 {
-	struct pair pair = pair_with("abcd");
+	struct pair pair = pair_with_blocks(2);
 	struct sockaddr_in addr;
 	socklen_t len = sizeof(addr);
 
-	show(recvfrom(pair.fd, buf, 2, 0, NULL, NULL), buf);
-	show(recvfrom(pair.fd, buf, 2, 0, (struct sockaddr *)&addr, &len), buf);
+	show_block(recvfrom(pair.fd, buf, BLOCK, 0, NULL, NULL));
+	show_block(recvfrom(pair.fd, buf, BLOCK, 0, (struct sockaddr *)&addr,
+			    &len));
 	printf(" %u", len);
 	close_pair(&pair);
 }
@@ -483,30 +617,30 @@ static void addresses(void)
 /* Into an object whose size is known, as much as only the program knows */
 static void fortified(void)
 {
-	struct pair pair = pair_with("abcdef");
-	volatile size_t count = 2;
-	char bytes[8];
+	struct pair pair = pair_with_blocks(3);
+	volatile size_t count = BLOCK;
 
-	show(read(pair.fd, bytes, count), bytes);
-	show(recv(pair.fd, bytes, count, 0), bytes);
-	show(recvfrom(pair.fd, bytes, count, 0, NULL, NULL), bytes);
+	show_block(read(pair.fd, buf, count));
+	show_block(recv(pair.fd, buf, count, 0));
+	show_block(recvfrom(pair.fd, buf, count, 0, NULL, NULL));
 	close_pair(&pair);
 }
 
 static void with_stdio(void)
 {
-	struct pair pair = pair_with("a line\nand more");
+	struct pair pair = pair_with_blocks(1);
 	FILE *file;
 
-	show(read(pair.fd, buf, 2), buf);
+	put(pair.peer, "a line\nand more");
+	show_block(read(pair.fd, buf, BLOCK));
 	file = fdopen(dup(pair.fd), "r");
 	if (!file || !fgets(buf, sizeof(buf), file))
 		die("fgets");
-	printf(" %.4s", buf);
+	printf(" %.6s", buf);
 	fclose(file);
 	put(pair.peer, "!");
 	await(pair.fd, 1);
-	show(read(pair.fd, buf, 1), buf);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
 	close_pair(&pair);
 }
 
@@ -530,12 +664,12 @@ static void ipv6(void)
 
 static void duplicates(void)
 {
-	struct pair pair = pair_with("abcd");
+	struct pair pair = pair_with_blocks(2);
 	int fd = dup(pair.fd);
 
-	show(read(fd, buf, 2), buf);
+	show_block(read(fd, buf, BLOCK));
 	close(pair.fd);
-	show(read(fd, buf, 2), buf);
+	show_block(read(fd, buf, BLOCK));
 	close(fd);
 	close(pair.peer);
 }
@@ -575,17 +709,49 @@ static void numbers_change(void)
 	close_pair(&pair);
 }
 
-/* What programs do that go to the background; also to our ring */
+static void read_one_more(void)
+{
+	struct pair pair = pair_with("still");
+
+	show(read(pair.fd, buf, sizeof(buf)), buf);
+	show(close_range(pair.fd, pair.fd, 0), NULL);
+	show(read(pair.fd, buf, sizeof(buf)), NULL);
+	close(pair.peer);
+}
+
+/* What programs do that go to the background, in all ways */
 static void all_closed(void)
 {
-	struct pair pair;
+	struct pair pair = pair_with("before");
 	int fd;
 
+	show(read(pair.fd, buf, sizeof(buf)), buf);
 	for (fd = 3; fd < 1024; fd++)
 		close(fd);
-	pair = pair_with("still");
-	show(read(pair.fd, buf, 2), buf);
+	show(close(700), NULL);
+	read_one_more();
+	show(close_range(3, UINT_MAX, 0), NULL);
+	read_one_more();
+	closefrom(3);
+	read_one_more();
+	closefrom(600);
+	show(close_range(9, 3, 0), NULL);
+}
+
+/* A number that was not open to the program is that of an io_uring of its own. */
+static void numbers_taken(void)
+{
+	struct io_uring_params params = { .flags = 0 };
+	int ring = syscall(SYS_io_uring_setup, 1, &params), fd, nr = 0;
+	struct pair pair = pair_with("beside");
+
+	for (fd = 100; fd < 1024; fd++)
+		dup2(ring, fd);
 	show(read(pair.fd, buf, sizeof(buf)), buf);
+	for (fd = 100; fd < 1024; fd++)
+		nr += !close(fd);
+	printf(" closed %d", nr);
+	close(ring);
 	close_pair(&pair);
 }
 
@@ -596,7 +762,7 @@ static void lowest_number(void)
 	int before = dup(0), after;
 
 	close(before);
-	show(read(pair.fd, buf, 1), buf);
+	show(read(pair.fd, buf, sizeof(buf)), buf);
 	after = dup(0);
 	close(after);
 	printf(" %s", before == after ? "same" : "taken");
@@ -609,30 +775,31 @@ static void lowest_number(void)
 
 static void forks(void)
 {
-	struct pair pair = pair_with("parent"), other = pair_with("child alone");
+	struct pair pair = pair_with_blocks(3), other = pair_with("child alone");
 	pid_t pid;
 
-	show(read(pair.fd, buf, 3), buf);
+	show_block(read(pair.fd, buf, BLOCK));
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		show(read(pair.fd, buf, 2), buf);
+		show_block(read(pair.fd, buf, BLOCK));
 		show(read(other.fd, buf, sizeof(buf)), buf);
 		fflush(stdout);
 		exit(0);
 	}
 	waitpid(pid, NULL, 0);
-	show(read(pair.fd, buf, sizeof(buf)), buf);
+	show_block(read(pair.fd, buf, BLOCK));
 	close_pair(&pair);
 	close_pair(&other);
 }
 
 static void executes(void)
 {
-	struct pair pair = pair_with("parent, cat");
+	struct pair pair = pair_with_blocks(1);
 	pid_t pid;
 
-	show(read(pair.fd, buf, 8), buf);
+	put(pair.peer, "cat");
+	show_block(read(pair.fd, buf, BLOCK));
 	printf(" ");
 	fflush(stdout);
 	shutdown(pair.peer, SHUT_WR);
@@ -647,9 +814,24 @@ static void executes(void)
 	close_pair(&pair);
 }
 
-static unsigned char pattern(size_t pos)
+/* Whoever is connected to a program does not get what we have to say. */
+static void stderr_is_socket(void)
 {
-	return pos ^ pos >> 8 ^ pos >> 16;
+	int fds[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
+		die("socketpair");
+	pid = fork();
+	if (!pid) {
+		dup2(fds[1], STDERR_FILENO);
+		execl("/proc/self/exe", "semantics", "family", NULL);
+		_exit(1);
+	}
+	close(fds[1]);
+	waitpid(pid, NULL, 0);
+	show(recv(fds[0], buf, sizeof(buf), 0), buf);
+	close(fds[0]);
 }
 
 static void *send_stream(void *arg)
@@ -744,7 +926,7 @@ static void threads(void)
 static void *count_bytes(void *arg)
 {
 	const struct pair *pair = arg;
-	char block[3000];
+	char block[BLOCK];
 	size_t sum = 0;
 	ssize_t ret;
 
@@ -773,6 +955,80 @@ static void shared_socket(void)
 	close_pair(&pair);
 }
 
+/* Memory that is not there until the file is closed; returns that, or -1. */
+static int make_slow(void *mem, size_t size)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range	= { .start = (uintptr_t)mem, .len = size },
+		.mode	= UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (uffd >= 0 && !ioctl(uffd, UFFDIO_API, &api) &&
+	    !ioctl(uffd, UFFDIO_REGISTER, &reg))
+		return uffd;
+
+	return -1;
+}
+
+struct reader {
+	int		fd;
+	char		*to;
+	ssize_t		ret;
+	pthread_t	thread;
+};
+
+static void *read_block(void *arg)
+{
+	struct reader *reader = arg;
+
+	reader->ret = read(reader->fd, reader->to, BLOCK);
+
+	return NULL;
+}
+
+/* Returns false if it has not read after some seconds. */
+static bool has_read(const struct reader *reader, int seconds)
+{
+	struct timespec limit;
+
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += seconds;
+
+	return !pthread_timedjoin_np(reader->thread, NULL, &limit);
+}
+
+/* A thread that has to wait for its memory does not hold up another one. */
+static void slow_memory(void)
+{
+	size_t size = 2 * sysconf(_SC_PAGESIZE);
+	char *slow = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct pair first = pair_with_blocks(1), second = pair_with_blocks(1);
+	struct reader reader = { .fd = first.fd, .to = slow };
+	struct reader other = { .fd = second.fd, .to = buf };
+	int uffd = make_slow(slow, size);
+	struct uffd_msg msg;
+	bool done;
+
+	pthread_create(&reader.thread, NULL, read_block, &reader);
+	if (uffd >= 0 && read(uffd, &msg, sizeof(msg)) < 0)
+		die("userfaultfd");
+	pthread_create(&other.thread, NULL, read_block, &other);
+	done = has_read(&other, 3);
+	printf(" %s", done ? "goes on" : "waits");
+	close(uffd);
+	pthread_join(reader.thread, NULL);
+	if (!done)
+		pthread_join(other.thread, NULL);
+	show(reader.ret, NULL);
+	show_block(other.ret);
+	munmap(slow, size);
+	close_pair(&first);
+	close_pair(&second);
+}
+
 static void cancelled(void)
 {
 	struct pair pair = make_pair(), next = pair_with("after");
@@ -794,11 +1050,11 @@ static struct pair handled;
 
 static void on_signal(int signum)
 {
-	char text[8];
+	char block[BLOCK];
 
 	if (signum == SIGUSR2)
 		siglongjmp(jump, 1);
-	if (signum == SIGUSR1 && read(handled.fd, text, 2) == 2)
+	if (signum == SIGUSR1 && read(handled.fd, block, BLOCK) == BLOCK)
 		printf(" in handler");
 }
 
@@ -822,7 +1078,7 @@ static void interrupted(void)
 	struct pair pair = make_pair();
 	pid_t pid, sender;
 
-	handled = pair_with("abcd");
+	handled = pair_with_blocks(2);
 	pid = signal_later(SIGUSR1, 0);
 	show(read(pair.fd, buf, sizeof(buf)), buf);
 	waitpid(pid, NULL, 0);
@@ -854,6 +1110,7 @@ static const struct {
 	const char	*name;
 	void		(*run)(void);
 } cases[] = {
+	{ "waiting after the first connection", first_waits },
 	{ "blocks until there is something", blocks },
 	{ "O_NONBLOCK", nonblocking },
 	{ "MSG_DONTWAIT", dontwait },
@@ -862,12 +1119,15 @@ static const struct {
 	{ "MSG_TRUNC", truncates },
 	{ "SO_RCVTIMEO", times_out },
 	{ "SO_RCVLOWAT", low_water },
+	{ "SO_RCVLOWAT beyond SO_RCVBUF", low_water_beyond_buffer },
 	{ "end of stream", end_of_stream },
 	{ "shutdown by oneself", shut_down },
 	{ "connection reset", reset },
 	{ "wrong arguments", wrong_arguments },
 	{ "errno is kept", keeps_errno },
 	{ "reads of a part", parts },
+	{ "small reads", small_reads },
+	{ "all that is there", all_at_once },
 	{ "poll, select, epoll", readiness },
 	{ "edge-triggered epoll", edges },
 	{ "urgent data", urgent },
@@ -882,13 +1142,16 @@ static const struct {
 	{ "the lowest free number", lowest_number },
 	{ "fork", forks },
 	{ "exec", executes },
+	{ "stderr is a socket", stderr_is_socket },
 	{ "a stream", stream },
 	{ "streams in threads", threads },
 	{ "threads that share a socket", shared_socket },
+	{ "a thread whose memory is slow", slow_memory },
 	{ "a cancelled thread", cancelled },
 	{ "signals", interrupted },
 	{ "a jump out of a handler", jumps_out },
 	{ "all descriptors closed", all_closed },
+	{ "numbers that the program takes", numbers_taken },
 };
 
 /* Ends, and leaves a child that reads nothing */
@@ -896,7 +1159,7 @@ static int leave_child(void)
 {
 	struct pair pair = pair_with("x");
 
-	if (read(pair.fd, buf, 1) != 1)
+	if (read(pair.fd, buf, sizeof(buf)) != 1)
 		return 1;
 	if (!fork()) {
 		alarm(TIME_LIMIT);
@@ -906,6 +1169,24 @@ static int leave_child(void)
 	return 0;
 }
 
+/* Reads, and so do its child and the child's child. */
+static int read_in_family(int generations)
+{
+	struct pair pair = pair_with("x");
+	int status = 0;
+
+	if (read(pair.fd, buf, sizeof(buf)) != 1)
+		return 1;
+	close_pair(&pair);
+	if (generations == 1)
+		return 0;
+	if (!fork())
+		return read_in_family(generations - 1);
+	wait(&status);
+
+	return status != 0;
+}
+
 int main(int argc, char **argv)
 {
 	size_t i;
@@ -913,7 +1194,11 @@ int main(int argc, char **argv)
 	alarm(TIME_LIMIT);
 	if (argc > 1 && !strcmp(argv[1], "leave-child"))
 		return leave_child();
+	if (argc > 1 && !strcmp(argv[1], "family"))
+		return read_in_family(3);
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (argc > 1 && strcmp(argv[1], cases[i].name))
+			continue;
 		begin(cases[i].name);
 		cases[i].run();
 		end();
