@@ -52,11 +52,14 @@ static unsigned int round_up_pow2(unsigned int n)
 	return p;
 }
 
+static size_t page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
 static size_t round_up_page(size_t n)
 {
-	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
-
-	return (n + page_size - 1) & ~(page_size - 1);
+	return (n + page_size() - 1) & ~(page_size() - 1);
 }
 
 /* A page in front of the entries is more than any kernel's ring head takes. */
@@ -221,7 +224,8 @@ int zcrx_register(struct io_uring *ring, struct zcrx_params *params,
 	init_refill(&ifq->refill, &r);
 	if (params->rbuf_entries)
 		init_rbuf(&ifq->rbuf, &r);
-	params->chunk_size = r.reg.rx_buf_len;
+	/* The first mainline kernels know pages only, and do not say so. */
+	params->chunk_size = r.reg.rx_buf_len ?: (unsigned int)page_size();
 	params->refill_entries = r.reg.rq_entries;
 	params->rbuf_entries = r.ext.rbuf_entries;
 

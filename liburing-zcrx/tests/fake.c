@@ -124,6 +124,11 @@ static int register_rbuf(struct zcrx_abi_ext_reg *ext)
 	return 0;
 }
 
+static bool is_mainline(void)
+{
+	return fake.kind == FAKE_MAINLINE || fake.kind == FAKE_OLD_MAINLINE;
+}
+
 static int fake_register(struct zcrx_abi_ifq_reg *reg)
 {
 	struct zcrx_abi_area_reg *areas = (void *)(uintptr_t)reg->area_ptr;
@@ -137,9 +142,9 @@ static int fake_register(struct zcrx_abi_ifq_reg *reg)
 		return -EINVAL;
 	if (!fake.privileged)
 		return -EPERM;
-	if (fake.kind == FAKE_MAINLINE && (fake.ring_flags & need) != need)
+	if (is_mainline() && (fake.ring_flags & need) != need)
 		return -EINVAL;
-	if (fake.kind == FAKE_MAINLINE && !readable(reg->region_ptr))
+	if (is_mainline() && !readable(reg->region_ptr))
 		return -EFAULT;
 	if (reg->flags & ~known)
 		return -EINVAL;
@@ -150,6 +155,10 @@ static int fake_register(struct zcrx_abi_ifq_reg *reg)
 		return -EINVAL;
 	if (!(reg->flags & ZCRX_ABI_REG_RBUF) &&
 	    (fake.ring_flags & need) != need)
+		return -EINVAL;
+
+	/* The field was reserved. */
+	if (fake.kind == FAKE_OLD_MAINLINE && reg->rx_buf_len)
 		return -EINVAL;
 
 	fake.reg = *reg;
@@ -167,7 +176,7 @@ static int fake_register(struct zcrx_abi_ifq_reg *reg)
 	if (ret)
 		return ret;
 	reg->zcrx_id = 5;
-	if (!reg->rx_buf_len)
+	if (!reg->rx_buf_len && fake.kind != FAKE_OLD_MAINLINE)
 		reg->rx_buf_len = 4096;
 
 	return 0;
@@ -186,7 +195,7 @@ int zcrx_sys_register(int fd, unsigned int opcode, void *arg,
 	case ZCRX_REGISTER_IFQ:
 		return nr_args == 1 ? fake_register(arg) : -EINVAL;
 	case ZCRX_REGISTER_CTRL:
-		if (nr_args)
+		if (nr_args || fake.kind == FAKE_OLD_MAINLINE)
 			return -EINVAL;
 		memcpy(&fake.ctrl, arg, sizeof(fake.ctrl));
 		return 0;

@@ -11,6 +11,7 @@
 enum fake_kind {
 	FAKE_OURS,
 	FAKE_MAINLINE,		/* zero-copy receive, but no rbuf ring */
+	FAKE_OLD_MAINLINE,	/* nor a size of chunks, nor control operations */
 	FAKE_NONE,		/* no zero-copy receive */
 	FAKE_ENOSYS,		/* no io_uring */
 };

@@ -18,10 +18,16 @@ static void ours(void)
 
 static void mainline(void)
 {
-	fake_reset(FAKE_MAINLINE);
-	EXPECT(zcrx_probe() == ZCRX_HAS_CQE32);
-	fake.privileged = false;
-	EXPECT(zcrx_probe() == -EPERM);
+	static const enum fake_kind kinds[] = { FAKE_MAINLINE,
+						FAKE_OLD_MAINLINE };
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		fake_reset(kinds[i]);
+		EXPECT(zcrx_probe() == ZCRX_HAS_CQE32);
+		fake.privileged = false;
+		EXPECT(zcrx_probe() == -EPERM);
+	}
 }
 
 static void none(void)

@@ -70,6 +70,21 @@ static void register_cqe32(void)
 	zcrx_unregister(&ifq);
 }
 
+/* Chunks are pages there, which the kernel does not say. */
+static void register_old_mainline(void)
+{
+	struct zcrx_params params = { .if_idx = 3, .refill_entries = 64 };
+
+	fake_reset(FAKE_OLD_MAINLINE);
+	fake.ring_flags = CQE32_RING;
+	EXPECT(!zcrx_register(&ring, &params, areas, 1, &ifq));
+	EXPECT(params.chunk_size == 4096);
+	EXPECT(zcrx_resume(&ifq) == -EINVAL);
+	zcrx_unregister(&ifq);
+	params.chunk_size = 8192;
+	EXPECT(zcrx_register(&ring, &params, areas, 1, &ifq) == -EINVAL);
+}
+
 /* liburing can do without the file descriptor. */
 static void registered_ring(void)
 {
@@ -261,6 +276,7 @@ static void area_alloc_huge(void)
 static const struct ktap_case cases[] = {
 	{ "register with an rbuf ring", register_rbuf },
 	{ "register with 32-byte CQEs", register_cqe32 },
+	{ "register with an older mainline kernel", register_old_mainline },
 	{ "a ring without a file descriptor", registered_ring },
 	{ "wrong arguments", wrong_arguments },
 	{ "the kernel's errors", errors },
