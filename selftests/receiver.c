@@ -47,6 +47,7 @@ static bool fail_stalled(struct receiver *r)
 {
 	struct ifq_stats s = {};
 
+	r->stalled = true;
 	ifq_read_stats(&r->ifq, &s);
 
 	return fail(r, "nothing received for %d s: %u of %u flows ended, %llu bytes so far, %llu wait in sockets, %u pieces held; kernel: chunks=%llu free=%llu state=%s held=%llu lent=%llu pauses=%llu",

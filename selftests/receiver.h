@@ -79,6 +79,7 @@ struct piece {
  * @cancelled: the first flow's request is about to be cancelled
  * @starved: the kernel gets no memory where it can't wait for it, and requests
  *	may end for that
+ * @stalled: receiver_run() gave up, since nothing came
  * @nr_ended_early: how often a request ended for want of room, or of memory
  * @early_res: what the first of these said
  * @nr_kicks: how often the kernel wanted to be kicked
@@ -128,6 +129,7 @@ struct receiver {
 	__u64			last_off;
 	bool			cancelled;
 	bool			starved;
+	bool			stalled;
 	unsigned int		nr_ended_early;
 	int			early_res;
 	unsigned int		nr_kicks;

@@ -957,6 +957,24 @@ FIXTURE_TEARDOWN(everywhere)
 	receiver_close(&self->r);
 }
 
+/*
+ * TCP waits twice as long each time that it has no memory for an ACK, or gets
+ * none, up to TCP_RTO_MAX, two minutes. So nothing may come for longer than
+ * receiver_run() waits, and then all of it has to.
+ */
+static bool run_patiently(struct receiver *r)
+{
+	unsigned int tries = 3;
+	bool ok;
+
+	do {
+		r->stalled = false;
+		ok = receiver_run(r, 0);
+	} while (!ok && r->stalled && --tries);
+
+	return ok;
+}
+
 TEST_F_TIMEOUT(everywhere, traffic, TIMEOUT_S)
 {
 	struct receiver *r = &self->r;
@@ -969,9 +987,9 @@ TEST_F_TIMEOUT(everywhere, traffic, TIMEOUT_S)
 	nr_faults = faults_stop_everywhere();
 	TH_LOG("%u faults, %llu bytes meanwhile; %u requests made again, the first for %d",
 	       nr_faults, r->bytes, r->nr_ended_early, r->early_res);
-	ASSERT_TRUE(ok) TH_LOG("%s", r->why);
+	ASSERT_TRUE(ok || r->stalled) TH_LOG("%s", r->why);
 	EXPECT_LT(20, nr_faults);
-	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(run_patiently(r)) TH_LOG("%s", r->why);
 	EXPECT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
 	EXPECT_FALSE(faults_spoil_kmemleak());
 }
