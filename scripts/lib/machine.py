@@ -29,6 +29,12 @@ TERM_GRACE = 3              # and after SIGTERM
 PEER_FAILURE_GRACE = 5      # for COMMAND to end when the peer has failed
 LAST_WORDS = 3              # for what is under way when QEMU has ended
 
+# Multi-threaded TCG loses an interrupt between CPUs once in a while, above all when
+# there are more of them than the host has: a guest dies or hangs before COMMAND has
+# been started, which then has not been tested.
+BOOT_TRIES = 3
+BOOT_LIMIT = 60             # seconds; idle, the debug flavour takes 20
+
 SPLATS = re.compile(r'BUG: |BUG at |WARNING: |Oops|Kernel panic|general protection fault|'
                     r'INFO: (possible|suspicious|task|rcu|inconsistent|trying)|UBSAN: |'
                     r'possible circular locking|unreferenced object|'
@@ -88,6 +94,9 @@ class Machine:
         self.log = bytearray()          # the kernel's
         self.pending = b''              # of the command's output, maybe a key's beginning
         self.qemu_said = b''
+        self.emulated = '-plugin' in args.qemu_arg or not kvm_works()
+        self.boots = 0
+        self.boot_limit = None          # when to give a boot up
         self.status = None              # the command's, when it has ended
         self.failure = None             # (exit status, sentence)
         self.peer_limit = None          # when a peer that failed fails us
@@ -100,7 +109,7 @@ class Machine:
         return theirs
 
     def accelerator(self):
-        if '-plugin' in self.args.qemu_arg or not kvm_works():
+        if self.emulated:
             return ['-accel', 'tcg,thread=multi', '-cpu', TCG_CPU]
         return ['-accel', 'kvm', '-cpu', 'host']
 
@@ -132,6 +141,9 @@ class Machine:
         return command + self.args.qemu_arg, fds
 
     def power_on(self):
+        self.boots += 1
+        if self.emulated:
+            self.boot_limit = time.monotonic() + BOOT_LIMIT
         names = ['console', 'out'] + (['terminal'] if self.args.shell else [])
         chardevs = {name: self.channel(name) for name in names}
         command, fds = self.command_line(chardevs)
@@ -141,13 +153,33 @@ class Machine:
                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for end in chardevs.values():
             end.close()
-        for fd in (self.initramfs, *self.taps):
-            os.close(fd)
         self.selector.register(self.qemu.stdout, selectors.EVENT_READ, 'qemu')
         self.selector.register(os.pidfd_open(self.qemu.pid), selectors.EVENT_READ,
                                'qemu ended')
         if self.args.shell:
             self.selector.register(0, selectors.EVENT_READ, 'keyboard')
+
+    def power_off(self):
+        self.qemu.kill()
+        self.qemu.wait()
+        for key in list(self.selector.get_map().values()):
+            if key.data != 'peer ended':
+                self.selector.unregister(key.fileobj)
+        for channel in self.channels.values():
+            channel.close()
+        self.boot_limit = None
+
+    def boot_failed(self, why):
+        """Forgets a boot that has not come to COMMAND, up to the last one."""
+        if self.boots == BOOT_TRIES:
+            self.failure = DIED, why
+            return
+        self.power_off()
+        show_log(self.log_lines()[-TAIL:])
+        print(f'vm: {why}, before the command was started: once more', file=sys.stderr)
+        self.log = bytearray()
+        self.pending = self.qemu_said = b''
+        self.power_on()
 
     def start_peer(self, environment):
         self.peer = subprocess.Popen(['/bin/sh', '-c', self.args.peer],
@@ -178,19 +210,23 @@ class Machine:
         """Until the command has ended, or something else has."""
         deadline = time.monotonic() + self.args.timeout if self.args.timeout else None
         while self.status is None and not self.failure:
-            limits = [limit for limit in (deadline, self.peer_limit) if limit]
+            limits = [limit for limit in (deadline, self.peer_limit, self.boot_limit)
+                      if limit]
             self.handle_events(max(min(limits) - time.monotonic(), 0) if limits else None)
             if deadline and time.monotonic() >= deadline:
                 self.failure = (TIMED_OUT, 'the command had not ended after '
                                 f'{self.args.timeout} s')
             elif self.peer_limit and time.monotonic() >= self.peer_limit:
                 self.failure = self.peer_failure()
+            elif self.boot_limit and time.monotonic() >= self.boot_limit:
+                self.boot_failed('the guest hung')
 
     def handle_events(self, timeout):
         for key, _ in self.selector.select(timeout):
             if key.data == 'qemu ended':
                 self.selector.unregister(key.fileobj)
                 self.qemu_ended()
+                return      # the others may be gone; what is left is told again
             elif key.data == 'peer ended':
                 self.selector.unregister(key.fileobj)
                 if self.peer.wait():
@@ -240,9 +276,11 @@ class Machine:
             self.status = int(value)
         elif word == 'failed':
             self.failure = CANT_START, value
-        elif word == 'started' and self.args.verbose:
-            print(f'vm: the command starts {value} s after the kernel',
-                  file=sys.stderr)
+        elif word == 'started':
+            self.boot_limit = None
+            if self.args.verbose:
+                print(f'vm: the command starts {value} s after the kernel',
+                      file=sys.stderr)
 
     def qemu_ended(self):
         """Reads what was still under way, and says why it ended."""
@@ -263,8 +301,12 @@ class Machine:
         else:
             sentence = 'the guest powered off before the command had ended'
         said = self.qemu_said.decode(errors='replace').strip()
-        self.failure = (CANT_START if code > 0 and not self.log else DIED,
-                        f'{sentence}: {said}' if said else sentence)
+        if said:
+            sentence += f': {said}'
+        if self.boot_limit and self.log and code != -signal.SIGKILL:
+            self.boot_failed(sentence)
+        else:
+            self.failure = CANT_START if code > 0 and not self.log else DIED, sentence
 
     def find(self, name):
         return next((key for key in self.selector.get_map().values()
