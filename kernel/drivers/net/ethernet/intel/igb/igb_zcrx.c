@@ -7,7 +7,6 @@
  * whatever is not the payload of a TCP segment is copied out.
  */
 
-#include <kunit/visibility.h>
 #include <linux/if_ether.h>
 #include <linux/if_vlan.h>
 #include <linux/highmem.h>
@@ -292,10 +291,14 @@ static unsigned int igb_zcrx_header_len(const void *data, unsigned int len)
 	return off + th->doff * 4;
 }
 
-/* Whether the NIC has split a frame where we would: @data has all of TCP's
- * headers, and nothing else.
+/**
+ * igb_zcrx_is_split() - whether the NIC has split a frame where we would
+ * @data: what it has put in the header's buffer
+ * @len: of that, in bytes
+ *
+ * Return: true if that is all of TCP's headers, and nothing else.
  */
-VISIBLE_IF_KUNIT bool igb_zcrx_is_split(const void *data, unsigned int len)
+bool igb_zcrx_is_split(const void *data, unsigned int len)
 {
 	return len && igb_zcrx_header_len(data, len) == len;
 }
