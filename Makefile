@@ -57,6 +57,9 @@ examples: deps-tools lib	## the example programs
 install:			## library and tools, to DESTDIR and PREFIX (/usr/local)
 	@set -e; for part in $(INSTALLED); do $(MAKE) -s -C $$part install; done
 
+deb: deps-deb			## Debian packages of them, in build/deb
+	@scripts/deb
+
 series: deps-kernel		## patches for git am on the plain source: build/series
 	@scripts/series
 
@@ -72,4 +75,4 @@ deps-%:
 
 .NOTPARALLEL:
 .PHONY: help demo test soak bench bench-copy vm kernel kernel-debug kernel-kcsan kernel-stock lib tools examples \
-	install series lint clean
+	install deb series lint clean
