@@ -5,10 +5,11 @@
 MAKEFLAGS += --no-print-directory
 
 TOOLS := memtraffic nic bench iperf3 run zcrxctl
+INSTALLED := liburing-zcrx $(addprefix tools/,nic iperf3 run zcrxctl)
 VM_FILES := $(addprefix --file ,iperf3 ping build/tools/iperf3/zcrx-iperf3 \
 	build/tools/nic/zcrx-split build/tools/bench/zcrx-bench-recv \
 	build/tools/zcrxctl/zcrxctl \
-	build/examples/first build/examples/zcrx-sink \
+	$(addprefix build/examples/,first queue zcrx-sink storage tensors echo-coro) \
 	build/liburing-zcrx/liburing-zcrx.so.0:/usr/local/lib/liburing-zcrx.so.0)
 
 help:				## this list
@@ -53,6 +54,12 @@ tools: deps-tools lib		## zcrxctl, zcrx-iperf3, zcrx-split, zcrx-bench-recv, the
 examples: deps-tools lib	## the example programs
 	@$(MAKE) -s -C examples
 
+install:			## library and tools, to DESTDIR and PREFIX (/usr/local)
+	@set -e; for part in $(INSTALLED); do $(MAKE) -s -C $$part install; done
+
+deb: deps-deb			## Debian packages of them, in build/deb
+	@scripts/deb
+
 series: deps-kernel		## patches for git am on the plain source: build/series
 	@scripts/series
 
@@ -68,4 +75,4 @@ deps-%:
 
 .NOTPARALLEL:
 .PHONY: help demo test soak bench bench-copy vm kernel kernel-debug kernel-kcsan kernel-stock lib tools examples \
-	series lint clean
+	install deb series lint clean

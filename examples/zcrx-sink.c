@@ -5,7 +5,6 @@
  * Shows both forms of completions, several connections on one ifq, and an
  * application that keeps buffers for a while and gives them back in any order.
  */
-#include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -16,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "listen.h"
 
 #define ENTRIES		4096
 #define MAX_HOLD	65536
@@ -199,17 +200,8 @@ static void set_up(const struct options *opt, struct zcrx_area *area)
 
 static void accept_flows(const struct options *opt)
 {
-	struct sockaddr_in6 addr = {
-		.sin6_family	= AF_INET6,
-		.sin6_port	= htons((uint16_t)opt->port),
-	};
-	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+	int fd = listen_on(opt->port, MAX_FLOWS);
 	unsigned int i;
-
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    listen(fd, MAX_FLOWS))
-		err(1, "listen on port %u", opt->port);
 
 	for (i = 0; i < opt->nr_flows; i++) {
 		flows[i].fd = accept(fd, NULL, NULL);
