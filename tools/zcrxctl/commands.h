@@ -27,6 +27,7 @@ struct options {
 int list_ifqs(const struct options *options);
 int show_ifqs(const struct options *options);
 int watch_ifqs(const struct options *options);
+int trace_copies(const struct options *options);
 int doctor(const struct options *options);
 int setup_nic(const struct options *options);
 int reset_nics(const struct options *options);

@@ -28,6 +28,7 @@ static const struct command commands[] = {
 	{ "list", list_ifqs, 0, false },
 	{ "show", show_ifqs, 1, false },
 	{ "top", watch_ifqs, 0, true },
+	{ "trace", trace_copies, 0, true },
 	{ "doctor", doctor, 1, false },
 	{ "setup", setup_nic, 2, false },
 	{ "reset", reset_nics, 1, false },
@@ -39,12 +40,13 @@ static const char help[] =
 	"  list             the ifqs of this machine: a line for each\n"
 	"  show [PID|IF]    their counters, all of them, of a process or an interface\n"
 	"  top [--count N]  what they do, each second, N times or until Ctrl-C\n"
+	"  trace [--count N] a line for each piece that is copied, N times or until Ctrl-C\n"
 	"  doctor [IF]      what kernel and NIC can do, what is missing, and what mends it\n"
 	"  setup IF [QUEUE] set a receive queue up, for a program that does not do so itself\n"
 	"  reset [IF]       put back what setup changed, and what dead programs left\n"
 	"\n"
 	"  -j, --json       print JSON\n"
-	"  -n, --count N    top: end after N times\n"
+	"  -n, --count N    top, trace: end after N times\n"
 	"  -h, --help       print this\n"
 	"\n"
 	"Exit status: 0 success; doctor: zero copy works; 1 failure; doctor: something is\n"
@@ -135,7 +137,7 @@ int main(int argc, char **argv)
 		errx(STATUS_USAGE, "%s takes no argument %s: zcrxctl --help tells what it takes",
 		     command->name, argv[optind]);
 	if (options.count && !command->takes_count)
-		errx(STATUS_USAGE, "%s takes no --count: that is for top",
+		errx(STATUS_USAGE, "%s takes no --count: that is for top and trace",
 		     command->name);
 
 	return command->run(&options);

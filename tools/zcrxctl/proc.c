@@ -81,6 +81,19 @@ bool proc_has_process(pid_t pid)
 	return inode_of(pid, "");
 }
 
+/**
+ * proc_is_here() - is a process in our network namespace?
+ * @pid: the process
+ *
+ * Return: whether it is known to be.
+ */
+bool proc_is_here(pid_t pid)
+{
+	ino_t netns = our_netns();
+
+	return netns && inode_of(pid, "ns/net") == netns;
+}
+
 static void read_name(pid_t pid, char name[16])
 {
 	char path[PATH_MAX];
