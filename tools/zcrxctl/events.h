@@ -3,10 +3,28 @@
 #ifndef ZCRXCTL_EVENTS_H
 #define ZCRXCTL_EVENTS_H
 
+#include <linux/io_uring/zcrx.h>
 #include <linux/types.h>
 
 /* Size of a struct sockaddr_in6, which is larger than a sockaddr_in */
 #define EVENT_ADDRESS	28
+
+/**
+ * struct count - what an ifq has received since counting began
+ * @if_idx: index of its interface, 0 if there is none
+ * @rxq: its receive queue
+ * @pid: of the process that received last
+ * @zc_bytes: in place
+ * @copied: bytes copied, for each reason
+ */
+struct count {
+	__u32	if_idx;
+	__u32	rxq;
+	__u32	pid;
+	__u32	unused;
+	__u64	zc_bytes;
+	__u64	copied[IORING_ZCRX_COPY_NR];
+};
 
 /**
  * struct copy - a piece that was copied

@@ -195,7 +195,12 @@ static void find_files(struct files *files)
 	closedir(dir);
 }
 
-static double now(void)
+/**
+ * proc_now() - what time is it?
+ *
+ * Return: seconds, since some time in the past.
+ */
+double proc_now(void)
 {
 	struct timespec ts;
 
@@ -216,7 +221,7 @@ static void add_ifq(struct proc_ifqs *ifqs, const struct file *file,
 	ifq->holder.id = info->id;
 	ifq->ring = file->ring;
 	ifq->is_here = file->is_here;
-	ifq->when = now();
+	ifq->when = proc_now();
 }
 
 static void read_file(struct proc_ifqs *ifqs, struct file *file)

@@ -4,7 +4,6 @@
 #include <err.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <linux/io_uring/zcrx.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
