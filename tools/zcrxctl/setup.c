@@ -92,13 +92,14 @@ static void print_setup_json(const char *ifname, int queue,
 static int set_up(const struct options *options,
 		  const struct zcrx_nic_info *before)
 {
-	int queue = keep_queue(options->what, options->queue);
+	int queue = keep_queue(options->what, options->queue), ret;
 	struct changes changes;
 
 	if (queue < 0)
 		return queue;
-	if (compare(options->what, before, &changes))
-		return refused(0);
+	ret = compare(options->what, before, &changes);
+	if (ret)
+		return ret;
 	if (options->json)
 		print_setup_json(options->what, queue, &changes);
 	else
