@@ -141,10 +141,12 @@ static bool write_tracefs(const char *name, const char *text)
 	return ok;
 }
 
-/* What was traced: how often, and how many bytes where there are bytes */
+/* What was traced, with @words in the line: how often, and how many bytes where
+ * there are bytes
+ */
 struct traced {
 	const char		*event;
-	const char		*reason;
+	const char		*words;
 	unsigned int		nr;
 	unsigned long long	bytes;
 };
@@ -160,8 +162,8 @@ static bool read_trace(struct traced *traced, unsigned int nr)
 	while (fgets(line, sizeof(line), f)) {
 		for (i = 0; i < nr; i++) {
 			if (!strstr(line, traced[i].event) ||
-			    (traced[i].reason &&
-			     !strstr(line, traced[i].reason)))
+			    (traced[i].words &&
+			     !strstr(line, traced[i].words)))
 				continue;
 			traced[i].nr++;
 			p = strstr(line, " len=");
@@ -255,12 +257,14 @@ TEST_F_TIMEOUT(observe, netlink, TIMEOUT_S)
 /* Each byte that is counted was traced, and the other way round. */
 TEST_F_TIMEOUT(observe, tracepoints, TIMEOUT_S)
 {
+	char words[64];
 	struct traced traced[] = {
 		{ " zcrx_recv: " }, { " zcrx_copy: " }, { " zcrx_alloc: " },
 		{ " zcrx_refill: " }, { " zcrx_lend: " }, { " zcrx_state: " },
 		{ " zcrx_copy: ", "reason=linear\n" },
 		{ " zcrx_copy: ", "reason=page\n" },
 		{ " zcrx_copy: ", "reason=foreign\n" },
+		{ " zcrx_recv: ", words }, { " zcrx_copy: ", words },
 	};
 	static struct receiver nodev;
 	struct ifq_stats stats, others, later;
@@ -288,6 +292,7 @@ TEST_F_TIMEOUT(observe, tracepoints, TIMEOUT_S)
 	ASSERT_TRUE(write_tracefs("events/zcrx/enable", "0"));
 	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &later));
 
+	snprintf(words, sizeof(words), " dest=%s:", nic.remote_v4);
 	ASSERT_TRUE(read_trace(traced, ARRAY_SIZE(traced)));
 	EXPECT_EQ(stats.zc_bytes, traced[0].bytes);
 	EXPECT_EQ(ifq_stats_copied(&stats) + ifq_stats_copied(&others),
@@ -296,6 +301,8 @@ TEST_F_TIMEOUT(observe, tracepoints, TIMEOUT_S)
 	EXPECT_EQ(stats.copied_linear + others.copied_linear, traced[6].bytes);
 	EXPECT_EQ(stats.copied_page + others.copied_page, traced[7].bytes);
 	EXPECT_EQ(others.copied_foreign, traced[8].bytes);
+	EXPECT_EQ(traced[0].nr, traced[9].nr);
+	EXPECT_EQ(traced[1].nr, traced[10].nr);
 	TH_LOG("%llu bytes linear, %llu page, %llu foreign", traced[6].bytes,
 	       traced[7].bytes, traced[8].bytes);
 	EXPECT_LT(0, traced[0].nr);

@@ -79,6 +79,9 @@ static int check_queue(const struct zcrx_owners *owners,
 				 owners->name, queue, queues->nr);
 	if (rec && rec->why)
 		return zcrx_fail(rec->err, "%s", rec->why);
+	if (rec && rec->kept)
+		return zcrx_fail(-EBUSY, "receive queue %u of %s is kept for a program that finds it set up: take another one, or zcrxctl reset %s",
+				 queue, owners->name, owners->name);
 	if (rec)
 		return zcrx_fail(-EBUSY, "receive queue %u of %s is process %d's: take another one",
 				 queue, owners->name, (int)rec->pid);
@@ -378,12 +381,40 @@ void zcrx_nic_close(struct zcrx_nic *nic)
 	destroy(nic);
 }
 
+/**
+ * zcrx_nic_keep() - leave a queue set up, for a program that finds it so
+ * @nic: no more to be used, unless this fails
+ *
+ * It is nobody's then: other owners leave it alone, until zcrx_nic_reset().
+ *
+ * Return: 0 or a negative errno, with a sentence; zcrx_nic_close() puts it back
+ * then, or the next zcrx_nic_open() does.
+ */
+int zcrx_nic_keep(struct zcrx_nic *nic)
+{
+	struct zcrx_owners owners;
+	int ret = zcrx_nic_begin(nic, &owners);
+
+	if (ret)
+		return ret;
+	nic->rec->kept = true;
+	ret = zcrx_record_save(nic->dir, nic->rec);
+	zcrx_owners_end(&owners);
+	if (ret)
+		nic->rec->kept = false;
+	else
+		destroy(nic);
+
+	return ret;
+}
+
 static int reset(struct zcrx_owners *owners)
 {
 	int ret = zcrx_owners_begin(owners);
 
 	if (ret)
 		return ret;
+	zcrx_owners_end_kept(owners);
 	ret = zcrx_owners_reap(owners);
 	zcrx_owners_end(owners);
 
@@ -391,14 +422,13 @@ static int reset(struct zcrx_owners *owners)
 }
 
 /**
- * zcrx_nic_reset() - put back what processes that have died left
+ * zcrx_nic_reset() - put back what is kept, and what the dead left
  * @ifname: name of the interface
  *
- * What living ones have set stays.
+ * What living processes have set stays.
  *
  * Return: 0, also if there was nothing to do, or a negative errno, with a
- * sentence; -EBUSY: the queue of a dead process is still in use; -EBADMSG: a
- * record is garbled.
+ * sentence; -EBUSY: such a queue is still in use; -EBADMSG: a record is garbled.
  */
 int zcrx_nic_reset(const char *ifname)
 {

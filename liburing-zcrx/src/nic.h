@@ -18,6 +18,7 @@ struct zcrx_nic;
 
 int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq);
 void zcrx_nic_close(struct zcrx_nic *nic);
+int zcrx_nic_keep(struct zcrx_nic *nic);
 int zcrx_nic_reset(const char *ifname);
 
 unsigned int zcrx_nic_ifindex(const struct zcrx_nic *nic);
@@ -59,11 +60,17 @@ enum zcrx_provider {
  * @provider: where its memory comes from, none if the kernel can't tell
  * @pid: of the process that has set it up, or 0, also if only root may know
  * @stale: that process is gone, and zcrx_nic_reset() has something to do
+ * @kept: it is set up to stay so, until zcrx_nic_reset()
+ * @nr_filters: filters that were made to lead to it
+ * @has_context: likewise an RSS context
  */
 struct zcrx_nic_queue {
 	enum zcrx_provider	provider;
 	pid_t			pid;
 	bool			stale;
+	bool			kept;
+	unsigned int		nr_filters;
+	bool			has_context;
 };
 
 /**

@@ -86,10 +86,19 @@ static bool knows_nothing(int ret)
 	return ret == -ENOENT || ret == -EACCES || ret == -EOPNOTSUPP;
 }
 
+static void describe_owner(struct zcrx_nic_queue *queue,
+			   const struct zcrx_record *rec)
+{
+	queue->pid = rec->pid;
+	queue->stale = !rec->alive;
+	queue->kept = rec->kept;
+	queue->nr_filters = rec->nr_rules;
+	queue->has_context = rec->context;
+}
+
 static int describe_owners(unsigned int ifindex, struct zcrx_nic_info *info)
 {
 	int dir = zcrx_record_dir(ifindex, false), ret;
-	const struct zcrx_record *rec;
 	struct zcrx_records recs;
 	unsigned int i;
 
@@ -101,13 +110,10 @@ static int describe_owners(unsigned int ifindex, struct zcrx_nic_info *info)
 	close(dir);
 	if (ret)
 		return ret;
-	for (i = 0; i < recs.nr; i++) {
-		rec = recs.list[i];
-		if (rec->queue >= info->nr_queues)
-			continue;
-		info->queues[rec->queue].pid = rec->pid;
-		info->queues[rec->queue].stale = !rec->alive;
-	}
+	for (i = 0; i < recs.nr; i++)
+		if (recs.list[i]->queue < info->nr_queues)
+			describe_owner(&info->queues[recs.list[i]->queue],
+				       recs.list[i]);
 	zcrx_records_free(&recs);
 
 	return 0;

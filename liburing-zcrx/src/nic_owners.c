@@ -510,18 +510,34 @@ static int keep(struct zcrx_record *rec, int err)
 	return err;
 }
 
+/* What is kept is so on the NIC that it was set up on. */
+static void forget_kept(const struct zcrx_owners *owners,
+			struct zcrx_record *rec)
+{
+	if (rec->kept && !is_same_nic(owners, rec))
+		rec->alive = false;
+}
+
+static int still_bound(const struct zcrx_owners *owners,
+		       const struct zcrx_record *rec)
+{
+	if (rec->kept)
+		return zcrx_fail(-EBUSY, "queue %u of %s, which has been set up to stay so, is in use: end the program that has it",
+				 rec->queue, owners->name);
+
+	return zcrx_fail(-EBUSY, "queue %u of %s is in use though process %d, which has set it up, is gone: end the process that has its io_uring",
+			 rec->queue, owners->name, (int)rec->pid);
+}
+
 /* One whose queue is still bound lives on, as somebody who has its ring. */
 static int judge(const struct zcrx_owners *owners, struct zcrx_record *rec,
 		 int64_t deadline)
 {
-	int err;
-
+	forget_kept(owners, rec);
 	if (rec->alive || wait_until(owners->ifindex, rec->queue, deadline))
 		return 0;
-	err = zcrx_fail(-EBUSY, "queue %u of %s is in use though process %d, which has set it up, is gone: end the process that has its io_uring",
-			rec->queue, owners->name, (int)rec->pid);
 
-	return keep(rec, err);
+	return keep(rec, still_bound(owners, rec));
 }
 
 static int judge_all(const struct zcrx_owners *owners)
@@ -537,6 +553,19 @@ static int judge_all(const struct zcrx_owners *owners)
 	}
 
 	return ret;
+}
+
+/**
+ * zcrx_owners_end_kept() - what is kept is to be put back, too
+ * @owners: as of zcrx_owners_begin(); zcrx_owners_reap() does it
+ */
+void zcrx_owners_end_kept(struct zcrx_owners *owners)
+{
+	unsigned int i;
+
+	for (i = 0; i < owners->others.nr; i++)
+		if (owners->others.list[i]->kept)
+			owners->others.list[i]->alive = false;
 }
 
 /**

@@ -41,6 +41,7 @@ int zcrx_owners_apply_rss(const struct zcrx_owners *owners,
 int zcrx_owners_put_back(const struct zcrx_owners *owners,
 			 struct zcrx_record *leaving);
 void zcrx_owners_leave_bound(const struct zcrx_owners *owners, bool readable);
+void zcrx_owners_end_kept(struct zcrx_owners *owners);
 int zcrx_owners_reap(struct zcrx_owners *owners);
 
 #endif

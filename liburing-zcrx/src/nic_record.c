@@ -359,7 +359,7 @@ static int load_fd(int fd, const char *name, struct zcrx_record **recp)
 		zcrx_record_free(*recp);
 		return -EBADMSG;
 	}
-	(*recp)->alive = has_owner(fd);
+	(*recp)->alive = (*recp)->kept || has_owner(fd);
 
 	return 1;
 }

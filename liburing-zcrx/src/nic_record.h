@@ -6,9 +6,9 @@
  * its network namespace, and each queue that somebody has set up a file in it.
  * A record is written before what it tells of is done, and removed when all is
  * put back. Its owner holds a lock on it, which the kernel drops when the last
- * process that has it ends: a record without a lock is a dead owner's. A lock
- * on the directory serialises owners. The directory goes with the last record,
- * under that lock.
+ * process that has it ends: a record without a lock is a dead owner's, unless it
+ * is kept. A lock on the directory serialises owners. The directory goes with
+ * the last record, under that lock.
  *
  *	zcrx-nic 1
  *	interface eth0		for people, as the pid
@@ -22,6 +22,7 @@
  *	context			a further RSS table was made, all the queue
  *	rule 192.0.2.1 5201 192.0.2.2 40000
  *				a filter was made: source and destination
+ *	kept			stays without an owner, till it is reset
  *	end
  */
 #ifndef ZCRX_NIC_RECORD_H
@@ -49,8 +50,9 @@
  * @context: the owner made an RSS context
  * @rules: the owner made filters for these
  * @nr_rules: their number
+ * @kept: is in force without an owner, as if one lived
  * @lock: file with the owner's lock, -1 if it is somebody else's
- * @alive: the owner lives
+ * @alive: the owner lives, or none is needed
  * @err: why a dead owner's record could not go, and counts as alive
  * @why: likewise, as a sentence
  */
@@ -67,6 +69,7 @@ struct zcrx_record {
 	bool			context;
 	struct zcrx_flow	*rules;
 	unsigned int		nr_rules;
+	bool			kept;
 	int			lock;
 	bool			alive;
 	int			err;

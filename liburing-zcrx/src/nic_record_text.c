@@ -194,6 +194,8 @@ char *zcrx_record_print(const struct zcrx_record *rec)
 		fputs("context\n", out);
 	for (i = 0; i < rec->nr_rules; i++)
 		print_rule(out, &rec->rules[i]);
+	if (rec->kept)
+		fputs("kept\n", out);
 	fputs("end\n", out);
 	if (fclose(out)) {
 		free(text);
@@ -341,16 +343,24 @@ static bool parse_value(struct zcrx_record *rec, const char *key, char *value)
 	return parse_single(rec, key, value);
 }
 
+static bool parse_word(struct zcrx_record *rec, const char *line)
+{
+	if (!strcmp(line, "context"))
+		rec->context = true;
+	else if (!strcmp(line, "kept"))
+		rec->kept = true;
+	else
+		return false;
+
+	return true;
+}
+
 static int parse_line(struct zcrx_record *rec, char *line)
 {
 	char *value = strchr(line, ' ');
 
-	if (!strcmp(line, "context")) {
-		rec->context = true;
-		return 0;
-	}
 	if (!value)
-		return -EBADMSG;
+		return parse_word(rec, line) ? 0 : -EBADMSG;
 	*value++ = '\0';
 	if (!strcmp(line, "table"))
 		return parse_table(rec, value);

@@ -456,6 +456,94 @@ static void describe(void)
 }
 
 /*
+ * Kept
+ */
+
+static bool is_kept(unsigned int queue)
+{
+	struct zcrx_nic_info info;
+	bool kept;
+
+	if (zcrx_nic_describe(FAKE_NAME, &info))
+		return false;
+	kept = info.queues[queue].kept && !info.queues[queue].stale &&
+	       info.queues[queue].pid == getpid();
+	zcrx_nic_info_free(&info);
+
+	return kept && !fake_nic_count(queue) &&
+	       fake_nic->set.split == ZCRX_SPLIT_ON;
+}
+
+static bool keep(int rxq)
+{
+	struct zcrx_nic *nic;
+
+	return !zcrx_nic_open(&nic, FAKE_NAME, rxq) && !zcrx_nic_keep(nic);
+}
+
+/* Others come and go, and leave it alone; reset does not. */
+static void keep_queue(void)
+{
+	struct zcrx_nic *nic;
+
+	begin();
+	EXPECT(keep(-1) && is_kept(3));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
+	EXPECT(zcrx_nic_rxq(nic) == 2 && is_kept(3));
+	zcrx_nic_close(nic);
+	EXPECT(is_kept(3));
+	EXPECT(open_nic(3) == -EBUSY && strstr(zcrx_error(), "zcrxctl reset"));
+	EXPECT(keep(1) && is_kept(3) && is_kept(1));
+	EXPECT(resets() && as_found());
+}
+
+static void keep_bound(void)
+{
+	begin();
+	EXPECT(keep(1) && keep(2));
+	fake_nic->provider[2] = ZCRX_PROVIDER_IO_URING;
+	EXPECT(zcrx_nic_reset(FAKE_NAME) == -EBUSY);
+	EXPECT(strstr(zcrx_error(), "queue 2 of " FAKE_NAME));
+	EXPECT(!is_kept(1) && is_kept(2));
+	fake_nic->provider[2] = ZCRX_PROVIDER_NONE;
+	EXPECT(resets() && as_found());
+}
+
+/* The NIC has gone, and another one has its number. */
+static void keep_another_nic(void)
+{
+	struct zcrx_nic *nic;
+
+	begin();
+	strcpy(fake_nic->device, "0000:01:00.0");
+	EXPECT(keep(3));
+	fake_nic_reset();
+	strcpy(fake_nic->device, "0000:02:00.0");
+	found = fake_nic->set;
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+}
+
+/* Records can't be written any more: it is not kept, and can be closed. */
+static void keep_refused(void)
+{
+	struct zcrx_nic *nic;
+	struct rlimit limit, none;
+
+	begin();
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	getrlimit(RLIMIT_NOFILE, &limit);
+	none = limit;
+	none.rlim_cur = 3;
+	setrlimit(RLIMIT_NOFILE, &none);
+	EXPECT(zcrx_nic_keep(nic) < 0);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+}
+
+/*
  * Steering
  */
 
@@ -1218,6 +1306,10 @@ static const struct ktap_case cases[] = {
 	{ "the first error is told", first_sentence },
 	{ "errno and sentence are of one error", one_sentence },
 	{ "description", describe },
+	{ "a queue is kept", keep_queue },
+	{ "a queue is kept, and bound", keep_bound },
+	{ "a queue is kept, and the NIC is another one", keep_another_nic },
+	{ "a queue can't be kept", keep_refused },
 	{ "steering by filter", steer_by_rule },
 	{ "steering by RSS context", steer_by_context },
 	{ "steering: somebody else's RSS context", context_of_others },

@@ -298,6 +298,26 @@ static bool is_garbled(int dir, const char *name)
 	return is;
 }
 
+/* It says so, and then lives without an owner. */
+static void kept(void)
+{
+	static const char text[] = "zcrx-nic 1\ninterface eth0\npid 4711\nqueue 3\n"
+				   "split 1\nkept\nend\n";
+	struct zcrx_records recs;
+	int dir = make_dir();
+	char *again;
+
+	EXPECT(dir >= 0);
+	write_file(dir, "queue-3", text, strlen(text));
+	EXPECT(!zcrx_records_load(dir, &recs) && recs.nr == 1);
+	EXPECT(recs.list[0]->kept && recs.list[0]->alive);
+	again = zcrx_record_print(recs.list[0]);
+	EXPECT(again && !strcmp(again, text));
+	free(again);
+	zcrx_records_free(&recs);
+	remove_dir(dir);
+}
+
 static void garbled_files(void)
 {
 	int dir = make_dir();
@@ -464,6 +484,7 @@ static const struct ktap_case cases[] = {
 	{ "rules", rules },
 	{ "file: saved, saved again, removed", save_and_remove },
 	{ "file: its owner dies", death },
+	{ "file: it is kept without its owner", kept },
 	{ "file: garbled ones are named", garbled_files },
 	{ "file: other names", other_files },
 	{ "file: can't be read", unreadable },

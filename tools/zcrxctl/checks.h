@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "nic.h"
+
 enum check_status {
 	CHECK_OK,
 	CHECK_NOTE,		/* works, and could be better */
@@ -47,6 +49,8 @@ void check(struct checks *checks, const char *name, enum check_status status,
 void check_mend(struct checks *checks, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 unsigned int checks_missing(const struct checks *checks, const char *about);
+
+bool nic_has_filters(const struct zcrx_nic_info *nic);
 
 void doctor_kernel(struct checks *checks, struct kernel_can *can);
 int doctor_nic(struct checks *checks, const char *ifname,

@@ -14,17 +14,22 @@
  * @json: print JSON
  * @count: how often, 0: for ever
  * @what: argument of the command, or NULL
+ * @queue: a receive queue, -1: any
  */
 struct options {
 	bool		json;
 	unsigned int	count;
 	const char	*what;
+	int		queue;
 };
 
 /* Each returns the exit status. */
 int list_ifqs(const struct options *options);
 int show_ifqs(const struct options *options);
 int watch_ifqs(const struct options *options);
+int trace_copies(const struct options *options);
 int doctor(const struct options *options);
+int setup_nic(const struct options *options);
+int reset_nics(const struct options *options);
 
 #endif

@@ -187,8 +187,13 @@ static void check_queues(struct checks *checks, const char *ifname,
 	}
 }
 
-/* Those of igb don't know ports. */
-static bool has_filters(const struct zcrx_nic_info *nic)
+/**
+ * nic_has_filters() - has a NIC filters that tell connections apart?
+ * @nic: it
+ *
+ * Return: whether it has; those of igb don't know ports.
+ */
+bool nic_has_filters(const struct zcrx_nic_info *nic)
 {
 	return nic->ntuple_available == ZCRX_YES &&
 	       strcmp(nic->driver, OUR_DRIVER);
@@ -206,7 +211,7 @@ static void check_steering(struct checks *checks, const char *ifname,
 
 	if (nic->nr_queues <= 1)
 		return;
-	if (has_filters(nic) && nic->ntuple_on) {
+	if (nic_has_filters(nic) && nic->ntuple_on) {
 		check(checks, name, CHECK_OK,
 		      "filters for single flows can steer connections");
 	} else if (nic->rss_size && can->rbuf) {
@@ -219,7 +224,7 @@ static void check_steering(struct checks *checks, const char *ifname,
 		      "connections can't be steered, and come by any queue: those of others are copied");
 		check_mend(checks, "ethtool -L %s combined 1", ifname);
 	}
-	if (!has_filters(nic) || nic->ntuple_on)
+	if (!nic_has_filters(nic) || nic->ntuple_on)
 		return;
 	check(checks, "ntuple", CHECK_NOTE,
 	      "filters for single flows are off, and would steer better");
@@ -291,7 +296,8 @@ static void check_mtu(struct checks *checks, const char *ifname,
 		   ifname);
 }
 
-static void check_records(struct checks *checks, const struct zcrx_nic_info *nic)
+static void check_records(struct checks *checks, const char *ifname,
+			  const struct zcrx_nic_info *nic)
 {
 	unsigned int i;
 
@@ -301,7 +307,7 @@ static void check_records(struct checks *checks, const struct zcrx_nic_info *nic
 		check(checks, "left-behind", CHECK_NOTE,
 		      "queue %u is still set up for process %d, which is gone",
 		      i, nic->queues[i].pid);
-		check_mend(checks, "the next program that opens a queue by liburing-zcrx puts it back");
+		check_mend(checks, "zcrxctl reset %s", ifname);
 	}
 }
 
@@ -335,7 +341,7 @@ int doctor_nic(struct checks *checks, const char *ifname,
 		check_xdp(checks, ifname, &nic);
 		check_ring(checks, ifname, &nic);
 		check_mtu(checks, ifname, &nic);
-		check_records(checks, &nic);
+		check_records(checks, ifname, &nic);
 	}
 	zcrx_nic_info_free(&nic);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
-/* zcrxctl - look at zero-copy receive: who has ifqs, what they do, what is missing */
+/* zcrxctl - look at zero-copy receive, and set NICs up for it */
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
@@ -14,33 +14,39 @@
  * struct command - what zcrxctl can do
  * @name: on the command line
  * @run: returns the exit status
- * @takes_argument: one, and it can be left out
+ * @nr_arguments: the most it takes; a second one is a receive queue
  * @takes_count: --count
  */
 struct command {
 	const char	*name;
 	int		(*run)(const struct options *options);
-	bool		takes_argument;
+	int		nr_arguments;
 	bool		takes_count;
 };
 
 static const struct command commands[] = {
-	{ "list", list_ifqs, false, false },
-	{ "show", show_ifqs, true, false },
-	{ "top", watch_ifqs, false, true },
-	{ "doctor", doctor, true, false },
+	{ "list", list_ifqs, 0, false },
+	{ "show", show_ifqs, 1, false },
+	{ "top", watch_ifqs, 0, true },
+	{ "trace", trace_copies, 0, true },
+	{ "doctor", doctor, 1, false },
+	{ "setup", setup_nic, 2, false },
+	{ "reset", reset_nics, 1, false },
 };
 
 static const char help[] =
-	"usage: zcrxctl [--json] COMMAND [ARGUMENT]\n"
+	"usage: zcrxctl [--json] COMMAND [ARGUMENT]...\n"
 	"\n"
 	"  list             the ifqs of this machine: a line for each\n"
 	"  show [PID|IF]    their counters, all of them, of a process or an interface\n"
 	"  top [--count N]  what they do, each second, N times or until Ctrl-C\n"
+	"  trace [--count N] a line for each piece that is copied, N times or until Ctrl-C\n"
 	"  doctor [IF]      what kernel and NIC can do, what is missing, and what mends it\n"
+	"  setup IF [QUEUE] set a receive queue up, for a program that does not do so itself\n"
+	"  reset [IF]       put back what setup changed, and what dead programs left\n"
 	"\n"
 	"  -j, --json       print JSON\n"
-	"  -n, --count N    top: end after N times\n"
+	"  -n, --count N    top, trace: end after N times\n"
 	"  -h, --help       print this\n"
 	"\n"
 	"Exit status: 0 success; doctor: zero copy works; 1 failure; doctor: something is\n"
@@ -58,18 +64,20 @@ static const struct command *find_command(const char *name)
 	     name);
 }
 
-static unsigned int parse_count(const char *text)
+static int parse_number(const char *text, unsigned long least,
+			const char *whose)
 {
-	unsigned long count;
+	unsigned long number;
 	char *end;
 
 	errno = 0;
-	count = strtoul(text, &end, 10);
-	if (errno || *end || !count || count > INT_MAX || *text == '-')
-		errx(STATUS_USAGE, "--count takes a number from 1, not %s",
-		     text);
+	number = strtoul(text, &end, 10);
+	if (errno || *end || number < least || number > INT_MAX ||
+	    *text == '-' || !*text)
+		errx(STATUS_USAGE, "%s takes a number from %lu, not \"%s\"",
+		     whose, least, text);
 
-	return count;
+	return number;
 }
 
 static void parse_options(int argc, char **argv, struct options *options)
@@ -88,7 +96,7 @@ static void parse_options(int argc, char **argv, struct options *options)
 			options->json = true;
 			break;
 		case 'n':
-			options->count = parse_count(optarg);
+			options->count = parse_number(optarg, 1, "--count");
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -99,9 +107,23 @@ static void parse_options(int argc, char **argv, struct options *options)
 	}
 }
 
+/* Returns how many there were. */
+static int parse_arguments(char **args, const struct command *command,
+			   struct options *options)
+{
+	int nr = 0;
+
+	if (nr < command->nr_arguments && args[nr])
+		options->what = args[nr++];
+	if (nr < command->nr_arguments && args[nr])
+		options->queue = parse_number(args[nr++], 0, "QUEUE");
+
+	return nr;
+}
+
 int main(int argc, char **argv)
 {
-	struct options options = { .json = false };
+	struct options options = { .queue = -1 };
 	const struct command *command;
 
 	parse_options(argc, argv, &options);
@@ -110,13 +132,12 @@ int main(int argc, char **argv)
 		return STATUS_USAGE;
 	}
 	command = find_command(argv[optind++]);
-	if (command->takes_argument && optind < argc)
-		options.what = argv[optind++];
+	optind += parse_arguments(argv + optind, command, &options);
 	if (optind < argc)
 		errx(STATUS_USAGE, "%s takes no argument %s: zcrxctl --help tells what it takes",
 		     command->name, argv[optind]);
 	if (options.count && !command->takes_count)
-		errx(STATUS_USAGE, "%s takes no --count: that is for top",
+		errx(STATUS_USAGE, "%s takes no --count: that is for top and trace",
 		     command->name);
 
 	return command->run(&options);

@@ -81,6 +81,19 @@ bool proc_has_process(pid_t pid)
 	return inode_of(pid, "");
 }
 
+/**
+ * proc_is_here() - is a process in our network namespace?
+ * @pid: the process
+ *
+ * Return: whether it is known to be.
+ */
+bool proc_is_here(pid_t pid)
+{
+	ino_t netns = our_netns();
+
+	return netns && inode_of(pid, "ns/net") == netns;
+}
+
 static void read_name(pid_t pid, char name[16])
 {
 	char path[PATH_MAX];
@@ -182,7 +195,12 @@ static void find_files(struct files *files)
 	closedir(dir);
 }
 
-static double now(void)
+/**
+ * proc_now() - what time is it?
+ *
+ * Return: seconds, since some time in the past.
+ */
+double proc_now(void)
 {
 	struct timespec ts;
 
@@ -203,7 +221,7 @@ static void add_ifq(struct proc_ifqs *ifqs, const struct file *file,
 	ifq->holder.id = info->id;
 	ifq->ring = file->ring;
 	ifq->is_here = file->is_here;
-	ifq->when = now();
+	ifq->when = proc_now();
 }
 
 static void read_file(struct proc_ifqs *ifqs, struct file *file)

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
-/* zcrxctl top: what happens at each ifq, second by second */
+/*
+ * zcrxctl top: what happens at each ifq, second by second
+ *
+ * What each receives is counted by BPF, since fdinfo says nothing while an
+ * io_uring is busy. Without BPF, it is what fdinfo's counters have grown by; how
+ * things stand comes from there in any case.
+ */
+#include <err.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "commands.h"
+#include "counts.h"
 #include "grow.h"
 #include "numbers.h"
 #include "survey.h"
@@ -14,14 +22,26 @@
 #define MB		1e6
 
 /**
- * struct interval - what an ifq did between two surveys
+ * struct sample - all ifqs at a time
+ * @survey: as fdinfo has them
+ * @counts: as BPF has them
+ */
+struct sample {
+	struct survey	survey;
+	struct counts	counts;
+};
+
+/**
+ * struct interval - what an ifq did between two samples
  * @ifq: as it is now
+ * @by_bpf: counted by BPF, else by fdinfo
  * @seconds: how long, 0: it was not there before
- * @grown: by how much each value has
+ * @grown: by how much each value has; by BPF, those of bytes only
  * @copied: bytes
  */
 struct interval {
 	const struct ifq	*ifq;
+	bool			by_bpf;
 	double			seconds;
 	int64_t			grown[FDINFO_NR_VALUES];
 	int64_t			copied;
@@ -56,13 +76,38 @@ static void keep_busy(struct survey *before, struct survey *after)
 	}
 }
 
-static void measure(struct interval *interval, const struct survey *before,
-		    const struct ifq *ifq)
+static bool measure_by_bpf(struct interval *interval,
+			   const struct sample *before,
+			   const struct sample *after)
 {
-	const struct ifq *old = find_ifq(before, ifq);
+	const struct counted *now = counts_find(&after->counts, interval->ifq);
+	int64_t *grown = interval->grown;
+	struct count old;
+
+	if (!now)
+		return false;
+	old = counts_at(&before->counts, now->address);
+	interval->seconds = after->counts.when - before->counts.when;
+	grown[FDINFO_ZC_BYTES] = now->count.zc_bytes - old.zc_bytes;
+	grown[FDINFO_COPIED_LINEAR] = now->count.copied[IORING_ZCRX_COPY_LINEAR] -
+				      old.copied[IORING_ZCRX_COPY_LINEAR];
+	grown[FDINFO_COPIED_PAGE] = now->count.copied[IORING_ZCRX_COPY_PAGE] -
+				    old.copied[IORING_ZCRX_COPY_PAGE];
+	grown[FDINFO_COPIED_FOREIGN] = now->count.copied[IORING_ZCRX_COPY_FOREIGN] -
+				       old.copied[IORING_ZCRX_COPY_FOREIGN];
+	interval->copied = grown[FDINFO_COPIED_LINEAR] +
+			   grown[FDINFO_COPIED_PAGE] +
+			   grown[FDINFO_COPIED_FOREIGN];
+
+	return true;
+}
+
+static void measure_by_fdinfo(struct interval *interval,
+			      const struct survey *before)
+{
+	const struct ifq *ifq = interval->ifq, *old = find_ifq(before, ifq);
 	int i;
 
-	*interval = (struct interval){ .ifq = ifq };
 	/* A file that was closed, and made anew under the same number */
 	if (!old || old->info.values[FDINFO_ZC_BYTES] >
 	    ifq->info.values[FDINFO_ZC_BYTES] ||
@@ -72,6 +117,15 @@ static void measure(struct interval *interval, const struct survey *before,
 	for (i = 0; i < FDINFO_NR_VALUES; i++)
 		interval->grown[i] = ifq->info.values[i] - old->info.values[i];
 	interval->copied = fdinfo_copied(&ifq->info) - fdinfo_copied(&old->info);
+}
+
+static void measure(struct interval *interval, const struct sample *before,
+		    const struct sample *after, const struct ifq *ifq)
+{
+	*interval = (struct interval){ .ifq = ifq };
+	interval->by_bpf = measure_by_bpf(interval, before, after);
+	if (!interval->by_bpf)
+		measure_by_fdinfo(interval, &before->survey);
 }
 
 static double per_second(const struct interval *interval, int64_t amount)
@@ -139,6 +193,8 @@ static struct json_object *interval_json(const struct interval *interval)
 	struct json_object *json = ifq_json(interval->ifq);
 	const int64_t *grown = interval->grown;
 
+	json_object_object_add(json, "counted_by", json_object_new_string(
+			       interval->by_bpf ? "bpf" : "fdinfo"));
 	json_object_object_add(json, "elsewhere", json_object_new_int64(
 			       chunks_elsewhere(&interval->ifq->info)));
 	json_object_object_add(json, "seconds",
@@ -158,37 +214,39 @@ static struct json_object *interval_json(const struct interval *interval)
 	return json;
 }
 
-static void print_survey_json(const struct survey *before,
-			      const struct survey *after)
+static void print_sample_json(const struct sample *before,
+			      const struct sample *after)
 {
+	const struct survey *survey = &after->survey;
 	struct json_object *json = json_object_new_object();
 	struct json_object *ifqs = json_object_new_array();
 	struct interval interval;
 	size_t i;
 
-	for (i = 0; i < after->nr; i++) {
-		if (!after->ifqs[i].nr_holders)
+	for (i = 0; i < survey->nr; i++) {
+		if (!survey->ifqs[i].nr_holders)
 			continue;
-		measure(&interval, before, &after->ifqs[i]);
+		measure(&interval, before, after, &survey->ifqs[i]);
 		json_object_array_add(ifqs, interval_json(&interval));
 	}
 	json_object_object_add(json, "ifqs", ifqs);
 	print_json(json, JSON_C_TO_STRING_PLAIN);
 }
 
-static void print_survey(const struct survey *before,
-			 const struct survey *after)
+static void print_sample(const struct sample *before,
+			 const struct sample *after)
 {
+	const struct survey *survey = &after->survey;
 	struct interval interval;
 	size_t i, nr = 0;
 
 	if (isatty(STDOUT_FILENO))
 		fputs(CLEAR_SCREEN, stdout);
 	print_header();
-	for (i = 0; i < after->nr; i++) {
-		if (!after->ifqs[i].nr_holders)
+	for (i = 0; i < survey->nr; i++) {
+		if (!survey->ifqs[i].nr_holders)
 			continue;
-		measure(&interval, before, &after->ifqs[i]);
+		measure(&interval, before, after, &survey->ifqs[i]);
 		print_interval(&interval);
 		nr++;
 	}
@@ -196,6 +254,38 @@ static void print_survey(const struct survey *before,
 		printf("no ifqs\n");
 	printf("LINEAR, PAGE, FOREIGN: MB/s copied, by reason; FREE, HELD, NIC,SOCK: chunks\n");
 	fflush(stdout);
+}
+
+static void take_sample(struct sample *sample, struct counts_bpf *bpf)
+{
+	survey_make(&sample->survey);
+	counts_read(bpf, &sample->counts);
+}
+
+static void free_sample(struct sample *sample)
+{
+	survey_free(&sample->survey);
+	counts_free(&sample->counts);
+}
+
+static void watch(const struct options *options, struct counts_bpf *bpf)
+{
+	struct sample before, after;
+	unsigned int i;
+
+	take_sample(&before, bpf);
+	for (i = 0; !options->count || i < options->count; i++) {
+		sleep(1);
+		take_sample(&after, bpf);
+		keep_busy(&before.survey, &after.survey);
+		if (options->json)
+			print_sample_json(&before, &after);
+		else
+			print_sample(&before, &after);
+		free_sample(&before);
+		before = after;
+	}
+	free_sample(&before);
 }
 
 /**
@@ -206,22 +296,13 @@ static void print_survey(const struct survey *before,
  */
 int watch_ifqs(const struct options *options)
 {
-	struct survey before, after;
-	unsigned int i;
+	char why[LOAD_WHY_SIZE];
+	struct counts_bpf *bpf = counts_start(why);
 
-	survey_make(&before);
-	for (i = 0; !options->count || i < options->count; i++) {
-		sleep(1);
-		survey_make(&after);
-		keep_busy(&before, &after);
-		if (options->json)
-			print_survey_json(&before, &after);
-		else
-			print_survey(&before, &after);
-		survey_free(&before);
-		before = after;
-	}
-	survey_free(&before);
+	if (!bpf)
+		warnx("counting without BPF, by /proc/PID/fdinfo: %s", why);
+	watch(options, bpf);
+	counts_stop(bpf);
 
 	return STATUS_OK;
 }

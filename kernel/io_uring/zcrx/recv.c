@@ -53,6 +53,7 @@ struct zcrx_recv {
  * struct zcrx_batch - what one look at a socket's receive queue does
  * @req: the request
  * @ifq: its ifq
+ * @sk: the socket, locked
  * @done: bytes posted
  * @error: why it stopped: -ENOBUFS without room for a completion, -ENOMEM
  *	without a chunk, -EFAULT for memory that can't be read, -ECANCELED if
@@ -61,6 +62,7 @@ struct zcrx_recv {
 struct zcrx_batch {
 	struct io_kiocb	*req;
 	struct zcrx_ifq	*ifq;
+	struct sock	*sk;
 	size_t		done;
 	int		error;
 };
@@ -133,13 +135,13 @@ static void count_piece(struct zcrx_batch *b, u64 off, u32 len,
 	counters->posted++;
 	if (!reason) {
 		counters->zc_bytes += len;
-		trace_zcrx_recv(b->ifq, zr->tag, off, len, reason);
+		trace_zcrx_recv(b->ifq, b->sk, zr->tag, off, len, reason);
 		return;
 	}
 
 	counters->copies++;
 	counters->copied_bytes[reason] += len;
-	trace_zcrx_copy(b->ifq, zr->tag, off, len, reason);
+	trace_zcrx_copy(b->ifq, b->sk, zr->tag, off, len, reason);
 	zcrx_stats_update(b->ifq);
 	zcrx_event_raise(b->ifq, ZCRX_EVENT_COPY);
 }
@@ -380,13 +382,14 @@ static void count_pause(struct zcrx_batch *b)
 }
 
 /* Both locks are held. */
-static int read_queue(struct zcrx_batch *b, struct sock *sk, size_t limit)
+static int read_queue(struct zcrx_batch *b, size_t limit)
 {
 	const struct zcrx_recv *zr = io_kiocb_to_cmd(b->req, struct zcrx_recv);
 	read_descriptor_t desc = {
 		.arg.data	= b,
 		.count		= limit,
 	};
+	struct sock *sk = b->sk;
 	int ret;
 
 	do {
@@ -409,9 +412,10 @@ static int read_queue(struct zcrx_batch *b, struct sock *sk, size_t limit)
  * The socket's lock first: another user of the socket may hold it for as long as
  * a page fault takes, and must not keep the ifq from others meanwhile.
  */
-static int recv_batch(struct zcrx_batch *b, struct sock *sk, size_t limit)
+static int recv_batch(struct zcrx_batch *b, size_t limit)
 {
 	struct zcrx_ifq *ifq = b->ifq;
+	struct sock *sk = b->sk;
 	int ret = 0;
 
 	lock_sock(sk);
@@ -421,7 +425,7 @@ static int recv_batch(struct zcrx_batch *b, struct sock *sk, size_t limit)
 	else if (READ_ONCE(sk->sk_prot)->recvmsg != tcp_recvmsg)
 		b->error = -EPROTONOSUPPORT;
 	else
-		ret = read_queue(b, sk, limit);
+		ret = read_queue(b, limit);
 	count_pause(b);
 	show_batch(b);
 	mutex_unlock(&ifq->lock);
@@ -441,11 +445,11 @@ static int recv_once(struct io_kiocb *req, struct sock *sk,
 		     unsigned int issue_flags)
 {
 	struct zcrx_recv *zr = io_kiocb_to_cmd(req, struct zcrx_recv);
-	struct zcrx_batch b = { .req = req, .ifq = zr->ifq };
+	struct zcrx_batch b = { .req = req, .ifq = zr->ifq, .sk = sk };
 	int ret;
 
-	ret = recv_batch(&b, sk, min_t(u32, zr->limited ? zr->left : INT_MAX,
-				       INT_MAX));
+	ret = recv_batch(&b, min_t(u32, zr->limited ? zr->left : INT_MAX,
+				   INT_MAX));
 	if (b.done)
 		return finish(req, b.done, issue_flags);
 	if (b.error)
@@ -475,13 +479,13 @@ static int recv_multishot(struct io_kiocb *req, struct sock *sk,
 			  unsigned int issue_flags)
 {
 	struct zcrx_recv *zr = io_kiocb_to_cmd(req, struct zcrx_recv);
-	struct zcrx_batch b = { .req = req, .ifq = zr->ifq };
+	struct zcrx_batch b = { .req = req, .ifq = zr->ifq, .sk = sk };
 	u32 limit = ZCRX_MULTISHOT_BATCH;
 	int ret;
 
 	if (zr->limited)
 		limit = min(limit, zr->left);
-	ret = recv_batch(&b, sk, limit);
+	ret = recv_batch(&b, limit);
 	if (zr->limited)
 		zr->left -= b.done;
 	if (b.error)

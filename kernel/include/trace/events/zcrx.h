@@ -5,9 +5,12 @@
 #if !defined(_TRACE_ZCRX_H) || defined(TRACE_HEADER_MULTI_READ)
 #define _TRACE_ZCRX_H
 
+#include <linux/ipv6.h>
 #include <linux/tracepoint.h>
 #include <linux/types.h>
 #include <linux/io_uring/zcrx.h>
+#include <net/inet_sock.h>
+#include <trace/events/net_probe_common.h>
 
 struct zcrx_ifq;
 
@@ -22,8 +25,8 @@ TRACE_DEFINE_ENUM(IORING_ZCRX_COPY_FOREIGN);
 		{ IORING_ZCRX_COPY_FOREIGN,	"foreign" })
 
 /*
- * An ifq is named by its address, and by the receive queue that it has; which
- * ring has it under which number is in the ring's fdinfo.
+ * An ifq is named by its address, and by the interface and receive queue that it
+ * has; which ring has it under which number is in the ring's fdinfo.
  */
 
 /* The NIC's page pool gets a batch of chunks: from the refill ring, or free ones */
@@ -35,6 +38,7 @@ TRACE_EVENT(zcrx_alloc,
 
 	TP_STRUCT__entry(
 		__field(const struct zcrx_ifq *, ifq)
+		__field(u32, if_idx)
 		__field(u32, rxq)
 		__field(u32, refilled)
 		__field(u32, fresh)
@@ -42,13 +46,15 @@ TRACE_EVENT(zcrx_alloc,
 
 	TP_fast_assign(
 		__entry->ifq		= ifq;
+		__entry->if_idx		= ifq->if_idx;
 		__entry->rxq		= ifq->rxq;
 		__entry->refilled	= refilled;
 		__entry->fresh		= fresh;
 	),
 
-	TP_printk("ifq=%p rxq=%u refilled=%u fresh=%u",
-		  __entry->ifq, __entry->rxq, __entry->refilled, __entry->fresh)
+	TP_printk("ifq=%p if_idx=%u rxq=%u refilled=%u fresh=%u",
+		  __entry->ifq, __entry->if_idx, __entry->rxq,
+		  __entry->refilled, __entry->fresh)
 );
 
 /* The NIC's page pool gets a page of the kernel for want of chunks */
@@ -60,18 +66,21 @@ TRACE_EVENT(zcrx_lend,
 
 	TP_STRUCT__entry(
 		__field(const struct zcrx_ifq *, ifq)
+		__field(u32, if_idx)
 		__field(u32, rxq)
 		__field(int, lent_now)
 	),
 
 	TP_fast_assign(
 		__entry->ifq		= ifq;
+		__entry->if_idx		= ifq->if_idx;
 		__entry->rxq		= ifq->rxq;
 		__entry->lent_now	= lent_now;
 	),
 
-	TP_printk("ifq=%p rxq=%u lent_now=%d",
-		  __entry->ifq, __entry->rxq, __entry->lent_now)
+	TP_printk("ifq=%p if_idx=%u rxq=%u lent_now=%d",
+		  __entry->ifq, __entry->if_idx, __entry->rxq,
+		  __entry->lent_now)
 );
 
 /* Entries of the refill ring are taken; some of them may be nonsense */
@@ -83,6 +92,7 @@ TRACE_EVENT(zcrx_refill,
 
 	TP_STRUCT__entry(
 		__field(const struct zcrx_ifq *, ifq)
+		__field(u32, if_idx)
 		__field(u32, rxq)
 		__field(u32, entries)
 		__field(u32, valid)
@@ -90,60 +100,75 @@ TRACE_EVENT(zcrx_refill,
 
 	TP_fast_assign(
 		__entry->ifq		= ifq;
+		__entry->if_idx		= ifq->if_idx;
 		__entry->rxq		= ifq->rxq;
 		__entry->entries	= entries;
 		__entry->valid		= valid;
 	),
 
-	TP_printk("ifq=%p rxq=%u entries=%u valid=%u",
-		  __entry->ifq, __entry->rxq, __entry->entries, __entry->valid)
+	TP_printk("ifq=%p if_idx=%u rxq=%u entries=%u valid=%u",
+		  __entry->ifq, __entry->if_idx, __entry->rxq,
+		  __entry->entries, __entry->valid)
 );
 
+/* Of a connection, with both of its ends: the socket is locked */
 DECLARE_EVENT_CLASS(zcrx_piece,
 
-	TP_PROTO(const struct zcrx_ifq *ifq, u32 tag, u64 off, u32 len,
-		 u32 reason),
+	TP_PROTO(const struct zcrx_ifq *ifq, const struct sock *sk, u32 tag,
+		 u64 off, u32 len, u32 reason),
 
-	TP_ARGS(ifq, tag, off, len, reason),
+	TP_ARGS(ifq, sk, tag, off, len, reason),
 
 	TP_STRUCT__entry(
 		__field(const struct zcrx_ifq *, ifq)
 		__field(u64, off)
+		__field(u32, if_idx)
 		__field(u32, rxq)
 		__field(u32, tag)
 		__field(u32, len)
 		__field(u32, reason)
+		__array(__u8, saddr, sizeof(struct sockaddr_in6))
+		__array(__u8, daddr, sizeof(struct sockaddr_in6))
 	),
 
 	TP_fast_assign(
+		const struct inet_sock *inet = inet_sk(sk);
+
 		__entry->ifq		= ifq;
 		__entry->off		= off;
+		__entry->if_idx		= ifq->if_idx;
 		__entry->rxq		= ifq->rxq;
 		__entry->tag		= tag;
 		__entry->len		= len;
 		__entry->reason		= reason;
+
+		memset(__entry->saddr, 0, sizeof(struct sockaddr_in6));
+		memset(__entry->daddr, 0, sizeof(struct sockaddr_in6));
+
+		TP_STORE_ADDR_PORTS(__entry, inet, sk);
 	),
 
-	TP_printk("ifq=%p rxq=%u tag=%u off=%#llx len=%u reason=%s",
-		  __entry->ifq, __entry->rxq, __entry->tag, __entry->off,
-		  __entry->len, zcrx_show_copy_reason(__entry->reason))
+	TP_printk("ifq=%p if_idx=%u rxq=%u tag=%u off=%#llx len=%u src=%pISpc dest=%pISpc reason=%s",
+		  __entry->ifq, __entry->if_idx, __entry->rxq, __entry->tag,
+		  __entry->off, __entry->len, __entry->saddr, __entry->daddr,
+		  zcrx_show_copy_reason(__entry->reason))
 );
 
 /* Payload is posted where the NIC wrote it */
 DEFINE_EVENT_PRINT(zcrx_piece, zcrx_recv,
-	TP_PROTO(const struct zcrx_ifq *ifq, u32 tag, u64 off, u32 len,
-		 u32 reason),
-	TP_ARGS(ifq, tag, off, len, reason),
-	TP_printk("ifq=%p rxq=%u tag=%u off=%#llx len=%u",
-		  __entry->ifq, __entry->rxq, __entry->tag, __entry->off,
-		  __entry->len)
+	TP_PROTO(const struct zcrx_ifq *ifq, const struct sock *sk, u32 tag,
+		 u64 off, u32 len, u32 reason),
+	TP_ARGS(ifq, sk, tag, off, len, reason),
+	TP_printk("ifq=%p if_idx=%u rxq=%u tag=%u off=%#llx len=%u src=%pISpc dest=%pISpc",
+		  __entry->ifq, __entry->if_idx, __entry->rxq, __entry->tag,
+		  __entry->off, __entry->len, __entry->saddr, __entry->daddr)
 );
 
 /* Payload is posted where it was copied to */
 DEFINE_EVENT(zcrx_piece, zcrx_copy,
-	TP_PROTO(const struct zcrx_ifq *ifq, u32 tag, u64 off, u32 len,
-		 u32 reason),
-	TP_ARGS(ifq, tag, off, len, reason)
+	TP_PROTO(const struct zcrx_ifq *ifq, const struct sock *sk, u32 tag,
+		 u64 off, u32 len, u32 reason),
+	TP_ARGS(ifq, sk, tag, off, len, reason)
 );
 
 /* What the NIC gets from now on: chunks, or pages of the kernel */
@@ -155,6 +180,7 @@ TRACE_EVENT(zcrx_state,
 
 	TP_STRUCT__entry(
 		__field(const struct zcrx_ifq *, ifq)
+		__field(u32, if_idx)
 		__field(u32, rxq)
 		__field(u32, free)
 		__field(bool, copy)
@@ -162,14 +188,15 @@ TRACE_EVENT(zcrx_state,
 
 	TP_fast_assign(
 		__entry->ifq	= ifq;
+		__entry->if_idx	= ifq->if_idx;
 		__entry->rxq	= ifq->rxq;
 		__entry->free	= ifq->nr_free;
 		__entry->copy	= ifq->state == ZCRX_COPY;
 	),
 
-	TP_printk("ifq=%p rxq=%u state=%s free=%u",
-		  __entry->ifq, __entry->rxq, __entry->copy ? "copy" : "on",
-		  __entry->free)
+	TP_printk("ifq=%p if_idx=%u rxq=%u state=%s free=%u",
+		  __entry->ifq, __entry->if_idx, __entry->rxq,
+		  __entry->copy ? "copy" : "on", __entry->free)
 );
 
 #endif /* _TRACE_ZCRX_H */
