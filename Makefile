@@ -8,7 +8,7 @@ TOOLS := memtraffic nic bench iperf3 run zcrxctl
 VM_FILES := $(addprefix --file ,iperf3 ping build/tools/iperf3/zcrx-iperf3 \
 	build/tools/nic/zcrx-split build/tools/bench/zcrx-bench-recv \
 	build/tools/zcrxctl/zcrxctl \
-	build/examples/first build/examples/zcrx-sink \
+	build/examples/first build/examples/zcrx-relay build/examples/zcrx-sink \
 	build/liburing-zcrx/liburing-zcrx.so.0:/usr/local/lib/liburing-zcrx.so.0)
 
 help:				## this list
