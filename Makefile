@@ -9,7 +9,7 @@ INSTALLED := liburing-zcrx $(addprefix tools/,nic iperf3 run zcrxctl)
 VM_FILES := $(addprefix --file ,iperf3 ping build/tools/iperf3/zcrx-iperf3 \
 	build/tools/nic/zcrx-split build/tools/bench/zcrx-bench-recv \
 	build/tools/zcrxctl/zcrxctl \
-	$(addprefix build/examples/,first queue zcrx-sink storage tensors echo-coro) \
+	$(addprefix build/examples/,first queue zcrx-relay zcrx-sink storage tensors echo-coro) \
 	build/liburing-zcrx/liburing-zcrx.so.0:/usr/local/lib/liburing-zcrx.so.0)
 
 help:				## this list

@@ -169,6 +169,47 @@ struct io_uring_sqe *zcrx_queue_sqe(struct zcrx_queue *q)
 	return sqe;
 }
 
+/**
+ * zcrx_queue_cancel() - have a request end
+ * @q: the queue
+ * @user_data: the request's
+ *
+ * May find the request at work, and fail.
+ *
+ * Return: false if the kernel takes no SQE now.
+ */
+bool zcrx_queue_cancel(struct zcrx_queue *q, __u64 user_data)
+{
+	struct io_uring_sqe *sqe = zcrx_queue_sqe(q);
+
+	if (!sqe)
+		return false;
+	io_uring_prep_cancel64(sqe, user_data, 0);
+	io_uring_sqe_set_data64(sqe, DATA_NONE);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+
+	return true;
+}
+
+/**
+ * zcrx_queue_cancel_now() - have a request let go of its socket
+ * @q: the queue
+ * @user_data: the request's
+ *
+ * So that closing the socket closes the connection.
+ *
+ * Return: false if that can't be now.
+ */
+bool zcrx_queue_cancel_now(struct zcrx_queue *q, __u64 user_data)
+{
+	if (!zcrx_queue_cancel(q, user_data))
+		return false;
+	io_uring_submit_and_get_events(&q->ring);
+	q->round++;
+
+	return !io_uring_sq_ready(&q->ring);
+}
+
 static __thread pid_t tid;	/* 0: not asked for yet */
 
 /* The child's thread has another one, and is no owner. */
@@ -484,8 +525,8 @@ static int cancel_requests(struct zcrx_queue *q)
 
 /**
  * zcrx_queue_close() - close a queue
- * @queue: the queue; connections and buffers of it are not to be used any more;
- *	   or NULL
+ * @queue: the queue; connections, outs and buffers of it are not to be used any
+ *	   more; or NULL
  *
  * By its owner, or by anyone when that has exited. Otherwise nothing is freed,
  * since the kernel may write to the memory; nor by a forked child, which would
@@ -508,6 +549,7 @@ int zcrx_queue_close(struct zcrx_queue *queue)
 		return ret;
 	io_uring_queue_exit(&queue->ring);
 	queue->backend->close(queue);
+	zcrx_out_free_all(queue);
 	zcrx_conn_free_all(queue);
 	queue_free(queue);
 

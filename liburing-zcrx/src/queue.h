@@ -21,6 +21,8 @@
 #define DATA_NONE	0
 #define DATA_WAKE	1
 #define DATA_RETRY	2
+/* In that of a send: all are addresses, but for this bit */
+#define DATA_SEND	4
 
 struct zcrx_nic;
 
@@ -112,6 +114,129 @@ struct zcrx_conn_list {
 };
 
 /**
+ * enum zcrx_out_state - what an out waits for
+ * @OUT_IDLE: for the application
+ * @OUT_READY: for a request, in zcrx_sends.ready
+ * @OUT_BUSY: its request is under way
+ * @OUT_DELAYED: for the next DATA_RETRY, in zcrx_sends.delayed
+ * @OUT_FLUSHING: for the kernel to be done with the last bytes
+ * @OUT_ENDED: to have its end told, in zcrx_sends.ended
+ * @OUT_TOLD: for nothing
+ */
+enum zcrx_out_state {
+	OUT_IDLE,
+	OUT_READY,
+	OUT_BUSY,
+	OUT_DELAYED,
+	OUT_FLUSHING,
+	OUT_ENDED,
+	OUT_TOLD,
+};
+
+/**
+ * enum zcrx_way - how an out sends, best first
+ * @WAY_REPORT: without a copy, and the kernel reports if it had to copy
+ * @WAY_ZC: without a copy; Linux before 6.2
+ * @WAY_COPY: by copying
+ */
+enum zcrx_way {
+	WAY_REPORT,
+	WAY_ZC,
+	WAY_COPY,
+};
+
+/**
+ * struct zcrx_sending - what one zcrx_send() has been given
+ * @out: sent on
+ * @next: in zcrx_out.first or zcrx_sends.unused
+ * @data: the bytes
+ * @len: their number
+ * @sent: how many the socket has taken
+ * @id: piece that they are of
+ * @refs: who needs it: the list of its out, and each of its requests until the
+ *	  kernel is done with it
+ * @copied: not all went without a copy
+ */
+struct zcrx_sending {
+	struct zcrx_out		*out;
+	struct zcrx_sending	*next;
+	char			*data;
+	__u32			len;
+	__u32			sent;
+	__u32			id;
+	unsigned int		refs;
+	bool			copied;
+};
+
+/**
+ * struct zcrx_out - a socket to send on
+ * @queue: it belongs to
+ * @next: in a list of outs
+ * @next_all: in zcrx_sends.all
+ * @prev_all: what points to it there
+ * @tag: the application's
+ * @fd: the application's
+ * @state: what it waits for
+ * @way: it sends by
+ * @finishing: nothing more will be given to it
+ * @removed: by the application; dead when nothing refers to it
+ * @res: how it ended
+ * @first: to be sent, in this order; while OUT_BUSY, the first is being sent
+ * @last: of them
+ * @nr_sendings: those that the kernel is not done with, and these
+ * @counters: of those that it is done with
+ */
+struct zcrx_out {
+	struct zcrx_queue		*queue;
+	struct zcrx_out			*next;
+	struct zcrx_out			*next_all;
+	struct zcrx_out			**prev_all;
+	void				*tag;
+	int				fd;
+	enum zcrx_out_state		state;
+	enum zcrx_way			way;
+	bool				finishing;
+	bool				removed;
+	int				res;
+	struct zcrx_sending		*first;
+	struct zcrx_sending		*last;
+	unsigned int			nr_sendings;
+	struct zcrx_out_counters	counters;
+};
+
+struct zcrx_out_list {
+	struct zcrx_out	*first;
+	struct zcrx_out	*last;
+};
+
+struct zcrx_sending_block;
+
+/**
+ * struct zcrx_sends - a queue's outs
+ * @fixed: the area is registered as buffers of the ring
+ * @gave_back: pieces, and the back end has not been told to flush
+ * @unused: sendings
+ * @blocks: of sendings
+ * @all: outs
+ * @ready: outs to begin a request for
+ * @delayed: outs to try again after a while
+ * @ended: outs whose end is to be told
+ * @dead: outs to free when the application asks for more: until then it may use
+ *	  them; in the three lists before, removed ones are on their way to this one
+ */
+struct zcrx_sends {
+	bool				fixed;
+	bool				gave_back;
+	struct zcrx_sending		*unused;
+	struct zcrx_sending_block	*blocks;
+	struct zcrx_out			*all;
+	struct zcrx_out_list		ready;
+	struct zcrx_out_list		delayed;
+	struct zcrx_out_list		ended;
+	struct zcrx_out_list		dead;
+};
+
+/**
  * struct zcrx_backend - a way to receive
  * @name: of it
  * @open: make ring and memory for it; on failure everything is undone
@@ -161,12 +286,30 @@ struct zcrx_copy {
 };
 
 /**
+ * struct zcrx_kept - a CQE that waits for a piece, or for one that does
+ * @conn: whose it is
+ * @off: where the bytes are
+ * @res: their number, or how the request ended
+ * @has_data: which of it
+ */
+struct zcrx_kept {
+	struct zcrx_conn	*conn;
+	__u64			off;
+	int			res;
+	bool			has_data;
+};
+
+/**
  * struct zcrx_zc - the back ends that do not
  * @ifq: as registered
  * @tried_at: zcrx_queue.progress when starved connections were last tried
  * @pending: pieces that the refill ring had no room for
  * @gave_back: something that a paused request may wait for
  * @ending: connections whose last buffers may be in the rbuf ring
+ * @kept: cqe32: CQEs that were taken off the ring
+ * @first_kept: first of them that has not been told
+ * @nr_kept: end of them
+ * @max_kept: there is room for
  */
 struct zcrx_zc {
 	struct zcrx_ifq		ifq;
@@ -174,6 +317,10 @@ struct zcrx_zc {
 	__u32			pending;
 	bool			gave_back;
 	struct zcrx_conn_list	ending;
+	struct zcrx_kept	*kept;
+	unsigned int		first_kept;
+	unsigned int		nr_kept;
+	unsigned int		max_kept;
 };
 
 /**
@@ -182,6 +329,7 @@ struct zcrx_zc {
  * @backend: the way it receives
  * @copy: the back end's
  * @zc: the back end's
+ * @sends: what it sends
  * @nic: NULL: none is set up
  * @area: memory to receive into
  * @own_area: allocated by the library
@@ -210,7 +358,7 @@ struct zcrx_zc {
  * @progress: zero copy: how often memory was given back
  * @round: how often the kernel was entered
  * @wants_release: kernel or back end may wait for memory, beside connections
- * @stuck: there are CQEs, and no piece to stand for them
+ * @stuck: there are CQEs, and neither a piece for them nor memory to keep them
  * @wake_armed: a request looks at @wake_fd
  * @retry_armed: a timeout is under way
  * @retry_ms: how long the next one is
@@ -231,6 +379,7 @@ struct zcrx_queue {
 		struct zcrx_copy	copy;
 		struct zcrx_zc		zc;
 	};
+	struct zcrx_sends		sends;
 	struct zcrx_nic			*nic;
 	struct zcrx_area		area;
 	bool				own_area;
@@ -292,18 +441,22 @@ int zcrx_queue_setup_pieces(struct zcrx_queue *q, unsigned int nr,
 			    const struct zcrx_queue_opts *opts);
 void zcrx_queue_free_memory(struct zcrx_queue *q);
 struct io_uring_sqe *zcrx_queue_sqe(struct zcrx_queue *q);
+bool zcrx_queue_cancel(struct zcrx_queue *q, __u64 user_data);
+bool zcrx_queue_cancel_now(struct zcrx_queue *q, __u64 user_data);
 
 /* queue_conn.c */
 void zcrx_conn_push(struct zcrx_conn_list *list, struct zcrx_conn *conn);
 struct zcrx_conn *zcrx_conn_pop(struct zcrx_conn_list *list);
 void zcrx_conn_arm_all(struct zcrx_queue *q);
 void zcrx_conn_retry_delayed(struct zcrx_queue *q);
+void zcrx_conn_cancel(struct zcrx_conn *conn);
 void zcrx_conn_limit(struct zcrx_conn *conn);
 unsigned int zcrx_conn_ended(struct zcrx_conn *conn, int res,
 			     enum zcrx_end end, struct zcrx_buf *buf);
 void zcrx_conn_released(struct zcrx_conn *conn);
 void zcrx_conn_free_dead(struct zcrx_queue *q);
 void zcrx_conn_free_all(struct zcrx_queue *q);
+int zcrx_check_stream(int fd);
 
 /* queue_receive.c */
 unsigned int zcrx_queue_deliver(struct zcrx_queue *q, struct zcrx_conn *conn,
@@ -319,7 +472,17 @@ void zcrx_poll_close(struct zcrx_queue *q);
 int zcrx_poll_drain(struct zcrx_queue *q);
 void zcrx_poll_wake(struct zcrx_queue *q);
 
+/* queue_send.c */
+bool zcrx_out_arm_all(struct zcrx_queue *q);
+void zcrx_out_retry_delayed(struct zcrx_queue *q);
+void zcrx_out_complete(const struct io_uring_cqe *cqe);
+unsigned int zcrx_out_tell_ends(struct zcrx_queue *q, struct zcrx_buf *bufs,
+				unsigned int nr);
+void zcrx_out_free_dead(struct zcrx_queue *q);
+void zcrx_out_free_all(struct zcrx_queue *q);
+
 /* queue_release.c */
+void zcrx_queue_flush_own(struct zcrx_queue *q);
 void zcrx_queue_take_released(struct zcrx_queue *q);
 void zcrx_queue_release_piece(struct zcrx_queue *q, __u32 id);
 
@@ -337,6 +500,12 @@ static inline __u32 zcrx_piece_alloc(struct zcrx_queue *q)
 		q->free_piece = q->pieces[id].next;
 
 	return id;
+}
+
+/* Bytes of a piece are given back; true if these were the last ones. */
+static inline bool zcrx_piece_put(struct zcrx_piece *piece, __u32 len)
+{
+	return !__atomic_sub_fetch(&piece->left, len, __ATOMIC_ACQ_REL);
 }
 
 static inline bool zcrx_conn_at_budget(const struct zcrx_conn *conn)

@@ -176,42 +176,21 @@ void zcrx_conn_arm_all(struct zcrx_queue *q)
 	}
 }
 
-/*
+/**
+ * zcrx_conn_cancel() - end a connection's request
+ * @conn: the connection
+ *
  * May find the request at work, and fail; so it is called again in the next
  * round if that goes on.
- *
- * Returns false if the kernel takes no SQE now.
  */
-static bool conn_cancel(struct zcrx_conn *conn)
+void zcrx_conn_cancel(struct zcrx_conn *conn)
 {
 	struct zcrx_queue *q = conn->queue;
-	struct io_uring_sqe *sqe;
 
 	if (conn->state != CONN_ARMED || conn->cancel_round == q->round)
-		return true;
-	sqe = zcrx_queue_sqe(q);
-	if (!sqe)
-		return false;
-	io_uring_prep_cancel64(sqe, (uintptr_t)conn, 0);
-	io_uring_sqe_set_data64(sqe, DATA_NONE);
-	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-	conn->cancel_round = q->round;
-
-	return true;
-}
-
-/* So that closing the socket closes the connection. False if it can't be now. */
-static bool conn_cancel_now(struct zcrx_conn *conn)
-{
-	struct zcrx_queue *q = conn->queue;
-
-	conn->cancel_round = UINT64_MAX;
-	if (!conn_cancel(conn))
-		return false;
-	io_uring_submit_and_get_events(&q->ring);
-	q->round++;
-
-	return !io_uring_sq_ready(&q->ring);
+		return;
+	if (zcrx_queue_cancel(q, (uintptr_t)conn))
+		conn->cancel_round = q->round;
 }
 
 /**
@@ -221,7 +200,7 @@ static bool conn_cancel_now(struct zcrx_conn *conn)
 void zcrx_conn_limit(struct zcrx_conn *conn)
 {
 	if (conn->removed || zcrx_conn_at_budget(conn))
-		conn_cancel(conn);
+		zcrx_conn_cancel(conn);
 }
 
 /**
@@ -298,7 +277,13 @@ static int add_slots(struct zcrx_queue *q)
 	return 0;
 }
 
-static int check_socket(const struct zcrx_queue *q, int fd)
+/**
+ * zcrx_check_stream() - is it a socket of a stream?
+ * @fd: a file descriptor
+ *
+ * Return: 0 or a negative errno, with sentence.
+ */
+int zcrx_check_stream(int fd)
 {
 	socklen_t len = sizeof(int);
 	int type;
@@ -307,10 +292,10 @@ static int check_socket(const struct zcrx_queue *q, int fd)
 		return zcrx_fail(-errno, "file descriptor %d is not a socket",
 				 fd);
 	if (type != SOCK_STREAM)
-		return zcrx_fail(-EPROTONOSUPPORT, "socket %d is not of a stream, only those can be received from",
+		return zcrx_fail(-EPROTONOSUPPORT, "socket %d is not of a stream: take a TCP socket",
 				 fd);
 
-	return q->backend->check_socket(fd);
+	return 0;
 }
 
 /*
@@ -341,7 +326,9 @@ int zcrx_conn_add(struct zcrx_queue *queue, int fd, void *tag,
 
 	ret = zcrx_queue_own(queue);
 	if (!ret)
-		ret = check_socket(queue, fd);
+		ret = zcrx_check_stream(fd);
+	if (!ret)
+		ret = queue->backend->check_socket(fd);
 	if (ret)
 		return ret;
 	new = calloc(1, sizeof(*new));
@@ -389,7 +376,8 @@ int zcrx_conn_remove(struct zcrx_conn *conn)
 	if (ret || conn->removed)
 		return ret;
 
-	if (conn->state == CONN_ARMED && !conn_cancel_now(conn))
+	if (conn->state == CONN_ARMED &&
+	    !zcrx_queue_cancel_now(q, (uintptr_t)conn))
 		return zcrx_fail(-EAGAIN, "the kernel takes no request to cancel, receive and try again");
 	if (q->nic)
 		zcrx_nic_unsteer(q->nic, conn->fd);

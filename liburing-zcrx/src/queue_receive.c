@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdint.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "error.h"
@@ -76,7 +75,7 @@ void zcrx_queue_arm_wake(struct zcrx_queue *q)
 
 static bool wants_retry(struct zcrx_queue *q)
 {
-	return q->delayed.first ||
+	return q->delayed.first || q->sends.delayed.first ||
 	       (q->backend->wants_retry && q->backend->wants_retry(q));
 }
 
@@ -107,6 +106,7 @@ static void retry(struct zcrx_queue *q)
 {
 	q->retry_armed = false;
 	zcrx_conn_retry_delayed(q);
+	zcrx_out_retry_delayed(q);
 	if (q->backend->retry)
 		q->backend->retry(q);
 }
@@ -132,6 +132,10 @@ struct zcrx_conn *zcrx_queue_cqe_conn(struct zcrx_queue *q,
 		retry(q);
 		return NULL;
 	}
+	if (cqe->user_data & DATA_SEND) {
+		zcrx_out_complete(cqe);
+		return NULL;
+	}
 
 	return (struct zcrx_conn *)(uintptr_t)cqe->user_data;
 }
@@ -139,14 +143,6 @@ struct zcrx_conn *zcrx_queue_cqe_conn(struct zcrx_queue *q,
 /*
  * Sleeping
  */
-
-/* There are CQEs, and no piece to stand for them: only releases help. */
-static int wait_for_release(struct zcrx_queue *q, int timeout_ms)
-{
-	struct pollfd pfd = { .fd = q->wake_fd, .events = POLLIN };
-
-	return poll(&pfd, 1, timeout_ms) < 0 ? -errno : 0;
-}
 
 /*
  * If the kernel has taken SQEs it returns their number, even if a signal has
@@ -215,22 +211,15 @@ static bool is_woken(const struct zcrx_queue *q)
 
 static int wait_for_work(struct zcrx_queue *q, int timeout_ms)
 {
-	uint64_t counter;
 	int ret;
 
-	if (q->stuck)
-		(void)!read(q->wake_fd, &counter, sizeof(counter));
-	/* Who wakes from here on writes to the eventfd after that read. */
 	if (q->backend->prepare_wait(q) || !fall_asleep(q) || is_woken(q))
 		timeout_ms = 0;
 	if (!q->wake_armed)
 		zcrx_queue_arm_wake(q);
 	arm_retry(q);
 
-	if (q->stuck && timeout_ms)
-		ret = wait_for_release(q, timeout_ms);
-	else
-		ret = enter(q, timeout_ms);
+	ret = enter(q, timeout_ms);
 	if (ret == -ETIME || ret == -EBUSY || ret == -EAGAIN)
 		return 0;
 
@@ -273,18 +262,36 @@ static int ms_left(int timeout_ms, int64_t *until)
 	return *until > now ? (int)(*until - now) : 0;
 }
 
+/*
+ * Sends mostly end as they are submitted. So all that is to be sent is, before
+ * more is told of; it may have been told of before.
+ */
+static unsigned int read_and_send(struct zcrx_queue *q, struct zcrx_buf *bufs,
+				  unsigned int nr)
+{
+	unsigned int n = 0;
+
+	do {
+		n += q->backend->read(q, bufs + n, nr - n);
+	} while (zcrx_out_arm_all(q) && n < nr);
+
+	return n + zcrx_out_tell_ends(q, bufs + n, nr - n);
+}
+
 static unsigned int collect(struct zcrx_queue *q, struct zcrx_buf *bufs,
 			    unsigned int nr)
 {
 	unsigned int n;
 
 	zcrx_queue_take_released(q);
-	n = q->backend->read(q, bufs, nr);
-	/* If there are some, the next call may know more that has been released. */
-	if (!n) {
+	n = read_and_send(q, bufs, nr);
+	/* What was sent goes to the kernel at once, too. */
+	if (!n || q->sends.gave_back)
 		q->backend->flush(q);
+	q->sends.gave_back = false;
+	/* If there are some, the next call may know more that has been released. */
+	if (!n)
 		zcrx_conn_arm_all(q);
-	}
 
 	return n;
 }
@@ -293,7 +300,7 @@ static unsigned int collect(struct zcrx_queue *q, struct zcrx_buf *bufs,
  * zcrx_receive() - what has come from all connections?
  * @queue: the queue, the caller's own
  * @bufs: filled in; those of a connection are in the order of its stream, and
- *	  one without data is its last, told once
+ *	  one without data is its last, told once; so is the end of an out
  * @nr: how many there is room for
  * @timeout_ms: how long to wait for the first one, in milliseconds; 0: not at
  *		all; -1: until there is one
@@ -317,6 +324,8 @@ int zcrx_receive(struct zcrx_queue *queue, struct zcrx_buf *bufs,
 		return zcrx_fail(-EINVAL, "no room for a single buffer");
 	if (queue->dead.first)
 		zcrx_conn_free_dead(queue);
+	if (queue->sends.dead.first)
+		zcrx_out_free_dead(queue);
 
 	for (;;) {
 		n = collect(queue, bufs, nr);
@@ -325,6 +334,8 @@ int zcrx_receive(struct zcrx_queue *queue, struct zcrx_buf *bufs,
 					 __ATOMIC_RELAXED);
 			return (int)n;
 		}
+		if (queue->stuck)
+			return zcrx_fail(-ENOMEM, "no memory to keep more buffers than the queue has room for, release some");
 		woken = is_woken(queue);
 		if ((expired || woken) && is_settled(queue)) {
 			/* What was done before any wake that this undoes is

@@ -88,6 +88,18 @@ static void push_released(struct zcrx_queue *q, __u32 first, __u32 last)
 	wake(q);
 }
 
+/**
+ * zcrx_queue_flush_own() - the owner has released pieces outside of zcrx_receive()
+ * @q: the queue
+ *
+ * It may sleep in poll() next, and is woken at once then.
+ */
+void zcrx_queue_flush_own(struct zcrx_queue *q)
+{
+	q->backend->flush(q);
+	wake(q);
+}
+
 static void release_own(struct zcrx_queue *q, const struct zcrx_buf *bufs,
 			unsigned int nr)
 {
@@ -96,8 +108,7 @@ static void release_own(struct zcrx_queue *q, const struct zcrx_buf *bufs,
 	for (i = 0; i < nr; i++)
 		if (bufs[i].data)
 			zcrx_queue_release_piece(q, bufs[i].id);
-	q->backend->flush(q);
-	wake(q);
+	zcrx_queue_flush_own(q);
 }
 
 static void release_others(struct zcrx_queue *q, const struct zcrx_buf *bufs,
@@ -150,11 +161,7 @@ void zcrx_release(struct zcrx_queue *queue, const struct zcrx_buf *bufs,
 void zcrx_release_part(struct zcrx_queue *queue, const struct zcrx_buf *buf,
 		       size_t off, size_t len)
 {
-	__u32 *left = &queue->pieces[buf->id].left;
-
 	(void)off;	/* Only counted, by len */
-	if (!len)
-		return;
-	if (!__atomic_sub_fetch(left, (__u32)len, __ATOMIC_ACQ_REL))
+	if (len && zcrx_piece_put(&queue->pieces[buf->id], (__u32)len))
 		zcrx_release(queue, buf, 1);
 }

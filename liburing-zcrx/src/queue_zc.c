@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -32,8 +33,8 @@
 
 /*
  * Buffers for each chunk that can be told of at a time, if they are small. With
- * none left an rbuf ring keeps the rest; CQEs that are kept make poll() return,
- * and so it should not happen.
+ * none left an rbuf ring keeps the rest; to keep CQEs takes memory, and so it
+ * should not happen.
  */
 #define RBUF_PER_CHUNK	4
 #define CQE32_PER_CHUNK	16
@@ -243,6 +244,7 @@ static int cqe32_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 
 static void zc_close(struct zcrx_queue *q)
 {
+	free(q->zc.kept);
 	zcrx_unregister(&q->zc.ifq);
 	close_nic(q);
 	zcrx_queue_free_memory(q);
@@ -343,35 +345,91 @@ static unsigned int deliver(struct zcrx_queue *q, struct zcrx_conn *conn,
 
 /*
  * Received buffers, by CQE
+ *
+ * If there is no piece for one, it is taken off the ring all the same, with those
+ * behind it: among them may be the notification of a send, which has the piece.
+ * Its connection is not received from any more until there are pieces.
  */
 
-static unsigned int cqe32_complete(struct zcrx_queue *q,
-				   const struct io_uring_cqe *cqe,
-				   struct zcrx_buf *buf)
+static bool must_keep(const struct zcrx_queue *q)
 {
-	struct zcrx_conn *conn = zcrx_queue_cqe_conn(q, cqe);
+	return q->zc.nr_kept || q->free_piece == NO_PIECE;
+}
 
-	if (!conn)
-		return 0;
-	if (zcrx_cqe32_has_data(cqe))
-		return deliver(q, conn, zcrx_cqe32_off(cqe), (__u32)cqe->res,
+static bool make_room(struct zcrx_zc *zc)
+{
+	unsigned int max = zc->max_kept ? 2 * zc->max_kept : CQ32_ENTRIES;
+	struct zcrx_kept *kept;
+
+	if (zc->nr_kept < zc->max_kept)
+		return true;
+	kept = reallocarray(zc->kept, max, sizeof(*kept));
+	if (!kept)
+		return false;
+	zc->kept = kept;
+	zc->max_kept = max;
+
+	return true;
+}
+
+static bool keep(struct zcrx_queue *q, const struct zcrx_kept *event)
+{
+	q->stuck = !make_room(&q->zc);
+	if (q->stuck)
+		return false;
+	q->zc.kept[q->zc.nr_kept++] = *event;
+	if (event->has_data)
+		zcrx_conn_cancel(event->conn);
+
+	return true;
+}
+
+static unsigned int tell(struct zcrx_queue *q, const struct zcrx_kept *event,
+			 struct zcrx_buf *buf)
+{
+	if (event->has_data)
+		return deliver(q, event->conn, event->off, (__u32)event->res,
 			       buf);
 
-	return end_request(conn, cqe->res, buf);
+	return end_request(event->conn, event->res, buf);
+}
+
+static unsigned int tell_kept(struct zcrx_queue *q, struct zcrx_buf *bufs,
+			      unsigned int nr)
+{
+	struct zcrx_zc *zc = &q->zc;
+	unsigned int n = 0;
+
+	while (zc->first_kept < zc->nr_kept && n < nr &&
+	       q->free_piece != NO_PIECE)
+		n += tell(q, &zc->kept[zc->first_kept++], &bufs[n]);
+	if (zc->first_kept == zc->nr_kept)
+		zc->first_kept = zc->nr_kept = 0;
+
+	return n;
 }
 
 static unsigned int cqe32_read(struct zcrx_queue *q, struct zcrx_buf *bufs,
 			       unsigned int nr)
 {
-	unsigned int head, seen = 0, n = 0;
+	unsigned int n = tell_kept(q, bufs, nr), head, seen = 0;
 	struct io_uring_cqe *cqe;
+	struct zcrx_kept event;
 
 	q->stuck = false;
 	io_uring_for_each_cqe(&q->ring, head, cqe) {
-		q->stuck = q->free_piece == NO_PIECE;
-		if (n == nr || q->stuck)
+		if (n == nr)
 			break;
-		n += cqe32_complete(q, cqe, &bufs[n]);
+		event.conn = zcrx_queue_cqe_conn(q, cqe);
+		event.has_data = zcrx_cqe32_has_data(cqe);
+		event.off = event.has_data ? zcrx_cqe32_off(cqe) : 0;
+		event.res = cqe->res;
+		if (event.conn && must_keep(q)) {
+			if (!keep(q, &event))
+				break;
+		} else if (event.conn) {
+			n += tell(q, &event, &bufs[n]);
+		}
 		seen++;
 	}
 	io_uring_cq_advance(&q->ring, seen);

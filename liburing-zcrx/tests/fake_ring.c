@@ -12,7 +12,7 @@
 
 #define SQ_ENTRIES	64
 #define CQ_ENTRIES	256
-#define MAX_REQUESTS	64
+#define MAX_REQUESTS	256
 
 /**
  * struct request - one that is under way
@@ -21,13 +21,17 @@
  * @fd: whom with
  * @user_data: the library's
  * @until: when a timeout ends, as by zcrx_clock()
+ * @send: if that is what it does
+ * @notifies: a send that has ended, but for its notification
  */
 struct request {
-	bool	used;
-	__u8	opcode;
-	int	fd;
-	__u64	user_data;
-	int64_t	until;
+	bool			used;
+	__u8			opcode;
+	int			fd;
+	__u64			user_data;
+	int64_t			until;
+	struct fake_send	send;
+	bool			notifies;
 };
 
 struct fake_ring fake_ring;
@@ -131,13 +135,81 @@ bool fake_ring_end(int fd, int res)
 	return true;
 }
 
+static bool is_send(const struct request *request)
+{
+	return request->opcode == IORING_OP_SEND ||
+	       request->opcode == IORING_OP_SEND_ZC;
+}
+
+static struct request *sender(int fd)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAX_REQUESTS; i++)
+		if (requests[i].used && is_send(&requests[i]) &&
+		    !requests[i].notifies && requests[i].fd == fd)
+			return &requests[i];
+
+	return NULL;
+}
+
+/* What is being sent on a socket? NULL: nothing */
+const struct fake_send *fake_ring_sends(int fd)
+{
+	const struct request *request = sender(fd);
+
+	return request ? &request->send : NULL;
+}
+
+/* As the kernel does: the notification comes later, or never if it copies. */
+static void end_send(struct request *request, int res)
+{
+	request->notifies = request->opcode == IORING_OP_SEND_ZC;
+	request->used = request->notifies;
+	post(request->user_data, res,
+	     request->notifies ? IORING_CQE_F_MORE : 0, 0);
+}
+
+/* The socket has taken it, or not; false if nothing is being sent. */
+bool fake_ring_sent(int fd, int res)
+{
+	struct request *request = sender(fd);
+
+	if (request)
+		end_send(request, res);
+
+	return request;
+}
+
+/* The kernel is done with it; false if nothing has been sent. */
+bool fake_ring_notify(__u64 user_data, int res)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAX_REQUESTS; i++) {
+		if (!requests[i].used || !requests[i].notifies ||
+		    requests[i].user_data != user_data)
+			continue;
+		requests[i].used = false;
+		post(user_data, res, IORING_CQE_F_NOTIF, 0);
+		return true;
+	}
+
+	return false;
+}
+
 static void cancel(const struct io_uring_sqe *sqe)
 {
 	unsigned int i;
 
 	for (i = 0; i < MAX_REQUESTS; i++) {
-		if (!requests[i].used || requests[i].user_data != sqe->addr)
+		if (!requests[i].used || requests[i].notifies ||
+		    requests[i].user_data != sqe->addr)
 			continue;
+		if (is_send(&requests[i])) {
+			end_send(&requests[i], -ECANCELED);
+			return;
+		}
 		requests[i].used = false;
 		post(requests[i].user_data, -ECANCELED, 0, 0);
 		return;
@@ -163,10 +235,20 @@ static void begin(const struct io_uring_sqe *sqe)
 	while (request->used)
 		if (++request == requests + MAX_REQUESTS)
 			abort();
-	request->used = true;
-	request->opcode = sqe->opcode;
-	request->fd = sqe->fd;
-	request->user_data = sqe->user_data;
+	*request = (struct request) {
+		.used		= true,
+		.opcode		= sqe->opcode,
+		.fd		= sqe->fd,
+		.user_data	= sqe->user_data,
+	};
+	request->send = (struct fake_send) {
+		.opcode		= sqe->opcode,
+		.data		= (const void *)(uintptr_t)sqe->addr,
+		.len		= sqe->len,
+		.flags		= sqe->msg_flags,
+		.ioprio		= sqe->ioprio,
+		.user_data	= sqe->user_data,
+	};
 	if (sqe->opcode == IORING_OP_TIMEOUT)
 		request->until = end_of(sqe);
 }
@@ -178,6 +260,10 @@ static int submit(struct io_uring *ring)
 
 	if (fake_ring.ret_submit)
 		return fake_ring.ret_submit;
+	if (fake_ring.nr_refusals) {
+		fake_ring.nr_refusals--;
+		return -EAGAIN;
+	}
 	for (; sq_head != ring->sq.sqe_tail; nr++) {
 		sqe = &sqes[sq_head++ & (SQ_ENTRIES - 1)];
 		if (sqe->opcode == IORING_OP_ASYNC_CANCEL)
@@ -304,6 +390,19 @@ int io_uring_unregister_eventfd(struct io_uring *ring)
 {
 	(void)ring;
 	has_eventfd = false;
+
+	return 0;
+}
+
+int io_uring_register_buffers(struct io_uring *ring, const struct iovec *iovecs,
+			      unsigned int nr_iovecs)
+{
+	(void)ring;
+	if (fake_ring.ret_buffers)
+		return fake_ring.ret_buffers;
+	if (nr_iovecs != 1)
+		return -EINVAL;
+	fake_ring.buffers = iovecs[0];
 
 	return 0;
 }

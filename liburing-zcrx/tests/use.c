@@ -35,8 +35,10 @@ static void use_cqe32(struct zcrx_ifq *ifq, struct io_uring_cqe *cqe)
 
 static void use_queue(struct zcrx_queue_opts *opts)
 {
+	struct zcrx_out_counters counters;
 	struct zcrx_queue *queue;
 	struct zcrx_conn *conn;
+	struct zcrx_out *out;
 	struct zcrx_buf buf;
 
 	if (zcrx_queue_open(&queue, opts) ||
@@ -51,6 +53,12 @@ static void use_queue(struct zcrx_queue_opts *opts)
 	if (zcrx_receive(queue, &buf, 1, 0) > 0 && buf.data) {
 		zcrx_release_part(queue, &buf, 0, buf.len / 2);
 		zcrx_release(queue, &buf, 1);
+	}
+	if (zcrx_out_add(queue, 0, NULL, &out) >= 0) {
+		zcrx_send(out, &buf, 0, buf.len);
+		zcrx_out_finish(out);
+		zcrx_out_read_counters(out, &counters);
+		zcrx_out_remove(out);
 	}
 	zcrx_conn_remove(conn);
 	zcrx_queue_close(queue);

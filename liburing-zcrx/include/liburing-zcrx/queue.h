@@ -12,9 +12,12 @@
  * budget of them is not received from until some come back; what is sent to it
  * waits in its socket.
  *
+ * Instead of being released a buffer can be sent, to any socket and without a
+ * copy: then it comes back when the kernel is done with it.
+ *
  * A queue belongs to the first thread that adds a connection or receives. That
- * thread adds, removes, receives and closes. Others only release and wake, and
- * what they release is chained to a stack that the owner empties:
+ * thread adds, removes, receives, sends and closes. Others only release and wake,
+ * and what they release is chained to a stack that the owner empties:
  *
  *   any thread					owner
  *     WRITE:   next of each piece		TAKE:  stack  EXCHANGE.acq (A)
@@ -44,6 +47,7 @@ extern "C" {
 
 struct zcrx_queue;
 struct zcrx_conn;
+struct zcrx_out;
 
 /**
  * struct zcrx_queue_opts - what kind of queue to open
@@ -73,13 +77,13 @@ struct zcrx_queue_opts {
 
 /**
  * struct zcrx_buf - what was received from a connection
- * @data: the bytes, to read and to write until they are released; NULL: the
- *	  connection has ended
+ * @data: the bytes, to read and to write until they are released or sent; NULL:
+ *	  the connection has ended
  * @len: their number
  * @res: 0; of a connection that has ended by an error, a negative errno
  * @id: the library's
- * @conn: the connection
- * @tag: as given to zcrx_conn_add()
+ * @conn: the connection; NULL: nothing was received, an out has ended
+ * @tag: as given to zcrx_conn_add() or zcrx_out_add()
  */
 struct zcrx_buf {
 	void			*data;
@@ -88,6 +92,16 @@ struct zcrx_buf {
 	unsigned int		id;
 	struct zcrx_conn	*conn;
 	void			*tag;
+};
+
+/**
+ * struct zcrx_out_counters - how bytes were sent that the kernel is done with
+ * @zc_bytes: from where they had been received
+ * @copied_bytes: by copying them, whatever the reason
+ */
+struct zcrx_out_counters {
+	unsigned long long	zc_bytes;
+	unsigned long long	copied_bytes;
 };
 
 /**
@@ -122,6 +136,15 @@ void zcrx_release(struct zcrx_queue *queue, const struct zcrx_buf *bufs,
 		  unsigned int nr);
 void zcrx_release_part(struct zcrx_queue *queue, const struct zcrx_buf *buf,
 		       size_t off, size_t len);
+
+int zcrx_out_add(struct zcrx_queue *queue, int fd, void *tag,
+		 struct zcrx_out **out);
+int zcrx_send(struct zcrx_out *out, const struct zcrx_buf *buf, size_t off,
+	      size_t len);
+int zcrx_out_finish(struct zcrx_out *out);
+int zcrx_out_remove(struct zcrx_out *out);
+void zcrx_out_read_counters(const struct zcrx_out *out,
+			    struct zcrx_out_counters *counters);
 
 #ifdef __cplusplus
 }
