@@ -23,6 +23,7 @@
 #define DATA_RETRY	2
 
 struct zcrx_nic;
+struct zcrx_shared;
 
 /**
  * struct zcrx_piece - a received buffer
@@ -183,6 +184,9 @@ struct zcrx_zc {
  * @copy: the back end's
  * @zc: the back end's
  * @nic: NULL: none is set up
+ * @shared: it is received by in another process, or NULL
+ * @exporter: another process has set it up: connection to it, or -1
+ * @exporter_mute: it has not answered
  * @area: memory to receive into
  * @own_area: allocated by the library
  * @why: it is not a better back end
@@ -232,6 +236,9 @@ struct zcrx_queue {
 		struct zcrx_zc		zc;
 	};
 	struct zcrx_nic			*nic;
+	struct zcrx_shared		*shared;
+	int				exporter;
+	bool				exporter_mute;
 	struct zcrx_area		area;
 	bool				own_area;
 	char				why[256];
@@ -282,6 +289,13 @@ extern const struct zcrx_backend zcrx_backend_copy;
 
 /* queue.c */
 pid_t zcrx_thread(void);
+int zcrx_queue_new(struct zcrx_queue **queue);
+void zcrx_queue_free(struct zcrx_queue *q);
+int zcrx_queue_take_opts(struct zcrx_queue_opts *opts,
+			 const struct zcrx_queue_opts *from);
+int zcrx_queue_open_shared(struct zcrx_queue **queue,
+			   const struct zcrx_queue_opts *opts,
+			   struct zcrx_shared *shared);
 int zcrx_queue_own(struct zcrx_queue *q);
 int zcrx_queue_setup_ring(struct zcrx_queue *q, unsigned int flags,
 			  unsigned int cq_entries);
@@ -292,6 +306,10 @@ int zcrx_queue_setup_pieces(struct zcrx_queue *q, unsigned int nr,
 			    const struct zcrx_queue_opts *opts);
 void zcrx_queue_free_memory(struct zcrx_queue *q);
 struct io_uring_sqe *zcrx_queue_sqe(struct zcrx_queue *q);
+
+/* queue_zc.c */
+int zcrx_zc_import(struct zcrx_queue *q, const struct zcrx_shared *shared,
+		   int ifq_fd, const struct zcrx_queue_opts *opts);
 
 /* queue_conn.c */
 void zcrx_conn_push(struct zcrx_conn_list *list, struct zcrx_conn *conn);
