@@ -4,8 +4,8 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-TOOLS := memtraffic nic bench iperf3 run zcrxctl
-INSTALLED := liburing-zcrx $(addprefix tools/,nic iperf3 run zcrxctl)
+TOOLS := memtraffic nic bench iperf3 run zcrxctl zcrxd
+INSTALLED := liburing-zcrx $(addprefix tools/,nic iperf3 run zcrxctl zcrxd)
 VM_FILES := $(addprefix --file ,iperf3 ping build/tools/iperf3/zcrx-iperf3 \
 	build/tools/nic/zcrx-split build/tools/bench/zcrx-bench-recv \
 	build/tools/zcrxctl/zcrxctl \
@@ -48,7 +48,7 @@ kernel-stock: deps-kernel	## the distribution's source as it is
 lib: deps-lib			## liburing-zcrx
 	@$(MAKE) -s -C liburing-zcrx
 
-tools: deps-tools lib		## zcrxctl, zcrx-iperf3, zcrx-split, zcrx-bench-recv, the measuring plug-in
+tools: deps-tools lib		## zcrxctl, zcrxd, zcrx-iperf3, zcrx-split, zcrx-bench-recv, the measuring plug-in
 	@set -e; for tool in $(TOOLS); do $(MAKE) -s -C tools/$$tool; done
 
 examples: deps-tools lib	## the example programs

@@ -129,6 +129,8 @@ struct zcrx_rbuf_ring {
  * @ring: registered with
  * @mem: memory of the rings
  * @mem_size: in bytes
+ * @rbuf_mem: memory of the rbuf ring, if that is another
+ * @rbuf_mem_size: in bytes
  */
 struct zcrx_ifq {
 	struct zcrx_refill_ring	refill;
@@ -138,6 +140,8 @@ struct zcrx_ifq {
 	struct io_uring		*ring;
 	void			*mem;
 	size_t			mem_size;
+	void			*rbuf_mem;
+	size_t			rbuf_mem_size;
 };
 
 /**

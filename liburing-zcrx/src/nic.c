@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "error.h"
 #include "liburing-zcrx.h"
 #include "nic_impl.h"
@@ -406,6 +407,28 @@ int zcrx_nic_keep(struct zcrx_nic *nic)
 		destroy(nic);
 
 	return ret;
+}
+
+/**
+ * zcrx_nic_keep_alone() - the queue is for somebody who may see nothing else
+ * @nic: the queue
+ *
+ * Connections are steered to it by filters only, each for itself.
+ */
+void zcrx_nic_keep_alone(struct zcrx_nic *nic)
+{
+	nic->alone = true;
+}
+
+/**
+ * zcrx_nic_wait_unbound() - wait until nobody uses the queue any more
+ * @nic: the queue. The ring that it was registered with has been closed, others
+ *	 may have it for as long as they like
+ */
+void zcrx_nic_wait_unbound(const struct zcrx_nic *nic)
+{
+	while (zcrx_owners_is_bound(nic->ifindex, nic->rec->queue))
+		zcrx_pause();
 }
 
 static int reset(struct zcrx_owners *owners)

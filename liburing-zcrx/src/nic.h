@@ -25,6 +25,9 @@ unsigned int zcrx_nic_ifindex(const struct zcrx_nic *nic);
 unsigned int zcrx_nic_rxq(const struct zcrx_nic *nic);
 const char *zcrx_nic_name(const struct zcrx_nic *nic);
 
+void zcrx_nic_keep_alone(struct zcrx_nic *nic);
+void zcrx_nic_wait_unbound(const struct zcrx_nic *nic);
+
 int zcrx_nic_steer(struct zcrx_nic *nic, int fd);
 int zcrx_nic_unsteer(struct zcrx_nic *nic, int fd);
 

@@ -36,6 +36,7 @@ struct zcrx_steered {
  * @single: there is no other queue
  * @no_rules: it has refused a filter
  * @readable: what is in chunks can be read by recv() as well
+ * @alone: no connections may come to it but those that are steered there
  * @target: where filters send packets
  * @steered: sockets whose packets come to the queue
  * @nr_steered: their number
@@ -49,6 +50,7 @@ struct zcrx_nic {
 	bool			single;
 	bool			no_rules;
 	bool			readable;
+	bool			alone;
 	struct zcrx_target	target;
 	struct zcrx_steered	*steered;
 	unsigned int		nr_steered;

@@ -100,19 +100,39 @@ int zcrx_record_open_dir(const char *path, bool create)
 	return ret;
 }
 
-/* Unlike the number of its inode, it is never used again. */
-static int netns_cookie(uint64_t *cookie)
+/**
+ * zcrx_netns_cookie() - which network namespace is it?
+ * @fd: a socket
+ * @cookie: set; unlike the number of its inode, it is never used again
+ *
+ * Return: 0 or a negative errno, with a sentence.
+ */
+int zcrx_netns_cookie(int fd, uint64_t *cookie)
 {
 	socklen_t len = sizeof(*cookie);
-	int fd, ret = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, NETNS_COOKIE, cookie, &len))
+		return zcrx_fail(-EOPNOTSUPP, "the network namespace is not known: Linux 5.14 or newer tells it: %s",
+				 strerror(errno));
+
+	return 0;
+}
+
+/**
+ * zcrx_netns_own_cookie() - which network namespace are we in?
+ * @cookie: set; this thread's
+ *
+ * Return: 0 or a negative errno, with a sentence.
+ */
+int zcrx_netns_own_cookie(uint64_t *cookie)
+{
+	int fd, ret;
 
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return zcrx_fail(-errno, "the network namespace is not known: %s",
 				 strerror(errno));
-	if (getsockopt(fd, SOL_SOCKET, NETNS_COOKIE, cookie, &len))
-		ret = zcrx_fail(-EOPNOTSUPP, "the network namespace is not known: Linux 5.14 or newer tells it: %s",
-				strerror(errno));
+	ret = zcrx_netns_cookie(fd, cookie);
 	close(fd);
 
 	return ret;
@@ -129,7 +149,7 @@ int zcrx_record_dir(unsigned int ifindex, bool create)
 {
 	uint64_t cookie;
 	char path[64];
-	int ret = netns_cookie(&cookie);
+	int ret = zcrx_netns_own_cookie(&cookie);
 
 	if (!ret && create)
 		ret = make_dir(RUN_DIR, 0755);

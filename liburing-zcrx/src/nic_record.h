@@ -88,6 +88,8 @@ struct zcrx_records {
 	char			garbled[32];
 };
 
+int zcrx_netns_cookie(int fd, uint64_t *cookie);
+int zcrx_netns_own_cookie(uint64_t *cookie);
 int zcrx_record_dir(unsigned int ifindex, bool create);
 int zcrx_record_open_dir(const char *path, bool create);
 void zcrx_record_remove_dir(int dir);

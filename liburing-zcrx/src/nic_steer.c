@@ -191,6 +191,9 @@ static int refuse_connection(const struct zcrx_nic *nic)
 		return zcrx_fail(-EOPNOTSUPP, "connections can't be steered on %s, whose filters are off: ethtool -K %s ntuple on",
 				 nic->name, nic->name);
 
+	if (nic->alone)
+		return zcrx_fail(-EOPNOTSUPP, "connections can't be steered on %s: it takes no filter for one (ethtool -N), and those that would come along by the RSS table are not to be seen by another process",
+				 nic->name);
 	if (!nic->readable)
 		return zcrx_fail(-EOPNOTSUPP, "connections can't be steered on %s: it takes no filter for one (ethtool -N), and those that would come along by the RSS table could not be read on this kernel",
 				 nic->name);
@@ -281,7 +284,7 @@ static int steer_by_entry(const struct zcrx_nic *nic,
 	if (!zcrx_flow_is_connection(steered->flows))
 		return refuse_port(nic);
 	/* Other connections come along. */
-	if (!nic->readable)
+	if (!nic->readable || nic->alone)
 		return refuse_connection(nic);
 	ret = hash_flow(nic, steered->flows, &steered->entry);
 	if (!ret)
@@ -312,7 +315,8 @@ static int unsteer_entry(const struct zcrx_nic *nic,
 /* Without a filter. If there is none only now, that is all there is to say. */
 static bool tries_entry(const struct zcrx_nic *nic, bool is_connection)
 {
-	return nic->no_rules || (nic->readable && is_connection);
+	return nic->no_rules ||
+	       (nic->readable && !nic->alone && is_connection);
 }
 
 static int steer_flows(struct zcrx_nic *nic, struct zcrx_steered *steered)

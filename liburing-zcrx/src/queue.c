@@ -15,6 +15,7 @@
 #include "nic.h"
 #include "queue.h"
 #include "ring.h"
+#include "share.h"
 
 #define SQ_ENTRIES		256
 /* Of struct zcrx_queue_opts, in the first version */
@@ -324,6 +325,26 @@ static int check_opts(const struct zcrx_queue_opts *opts)
 	return 0;
 }
 
+/**
+ * zcrx_queue_take_opts() - check and complete what the caller asks for
+ * @opts: filled in
+ * @from: the caller's, or NULL
+ *
+ * Return: 0 or a negative errno, with sentence.
+ */
+int zcrx_queue_take_opts(struct zcrx_queue_opts *opts,
+			 const struct zcrx_queue_opts *from)
+{
+	int ret = 0;
+
+	if (from)
+		ret = copy_opts(opts, from);
+	else
+		zcrx_queue_opts_init(opts);
+
+	return ret ? ret : check_opts(opts);
+}
+
 static const struct zcrx_backend *find_backend(const char *name)
 {
 	size_t i;
@@ -350,14 +371,15 @@ static bool is_wrong_rxq(const struct zcrx_queue_opts *opts, int err)
 	return opts->rxq >= 0 && (err == -ERANGE || err == -EINVAL);
 }
 
+/* Copying takes no other process. */
 static int open_best(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 {
-	size_t i;
+	size_t last = q->shared ? NR_BACKENDS - 2 : NR_BACKENDS - 1, i;
 	int ret;
 
 	for (i = 0; ; i++) {
 		ret = open_backend(q, backends[i], opts);
-		if (!ret || i == NR_BACKENDS - 1 || is_wrong_rxq(opts, ret))
+		if (!ret || i == last || is_wrong_rxq(opts, ret))
 			return ret;
 		snprintf(q->why, sizeof(q->why), "%s", zcrx_error());
 	}
@@ -370,6 +392,8 @@ static int open_named(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 	if (!backend)
 		return zcrx_fail(-EINVAL, "there is no back end \"%s\", only rbuf, cqe32 and copy",
 				 opts->backend);
+	if (q->shared && backend == &zcrx_backend_copy)
+		return zcrx_fail(-EOPNOTSUPP, "back end copy can't be had from another process: open a queue of your own");
 	if (backend != backends[0])
 		snprintf(q->why, sizeof(q->why), "%s was asked for",
 			 backend->name);
@@ -388,6 +412,7 @@ static struct zcrx_queue *queue_alloc(void)
 	memset(q, 0, sizeof(*q));
 	q->pid = getpid();
 	q->released = NO_PIECE;
+	q->exporter = -1;
 	q->wake_fd = -1;
 	q->poll_fd = -1;
 	q->event_fd = -1;
@@ -395,9 +420,15 @@ static struct zcrx_queue *queue_alloc(void)
 	return q;
 }
 
-static void queue_free(struct zcrx_queue *q)
+/**
+ * zcrx_queue_free() - free a queue that is closed
+ * @q: the queue, without ring, NIC and memory
+ */
+void zcrx_queue_free(struct zcrx_queue *q)
 {
 	zcrx_poll_close(q);
+	if (q->exporter >= 0)
+		close(q->exporter);
 	if (q->wake_fd >= 0)
 		close(q->wake_fd);
 	free(q);
@@ -414,6 +445,61 @@ static int setup_wake_fd(struct zcrx_queue *q)
 }
 
 /**
+ * zcrx_queue_new() - allocate a queue
+ * @queue: filled in; it has no back end yet
+ *
+ * Return: 0 or a negative errno, with sentence.
+ */
+int zcrx_queue_new(struct zcrx_queue **queue)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	int ret;
+
+	pthread_once(&once, watch_fork);
+	*queue = queue_alloc();
+	if (!*queue)
+		return -ENOMEM;
+	ret = setup_wake_fd(*queue);
+	if (ret)
+		zcrx_queue_free(*queue);
+
+	return ret;
+}
+
+/**
+ * zcrx_queue_open_shared() - open a queue, perhaps for another process
+ * @queue: filled in; NULL on failure
+ * @opts: the caller's, or NULL
+ * @shared: filled in, and kept as long as the queue; or NULL: for this process
+ *
+ * Return: 0 or a negative errno, with sentence.
+ */
+int zcrx_queue_open_shared(struct zcrx_queue **queue,
+			   const struct zcrx_queue_opts *opts,
+			   struct zcrx_shared *shared)
+{
+	struct zcrx_queue_opts o;
+	struct zcrx_queue *q;
+	int ret;
+
+	*queue = NULL;
+	ret = zcrx_queue_take_opts(&o, opts);
+	if (!ret)
+		ret = zcrx_queue_new(&q);
+	if (ret)
+		return ret;
+	q->shared = shared;
+	ret = o.backend ? open_named(q, &o) : open_best(q, &o);
+	if (ret) {
+		zcrx_queue_free(q);
+		return ret;
+	}
+	*queue = q;
+
+	return 0;
+}
+
+/**
  * zcrx_queue_open() - open a queue
  * @queue: filled in; NULL on failure
  * @opts: what kind of; NULL: let the library choose everything
@@ -423,35 +509,7 @@ static int setup_wake_fd(struct zcrx_queue *q)
 int zcrx_queue_open(struct zcrx_queue **queue,
 		    const struct zcrx_queue_opts *opts)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct zcrx_queue_opts o;
-	struct zcrx_queue *q;
-	int ret = 0;
-
-	*queue = NULL;
-	if (opts)
-		ret = copy_opts(&o, opts);
-	else
-		zcrx_queue_opts_init(&o);
-	if (!ret)
-		ret = check_opts(&o);
-	if (ret)
-		return ret;
-
-	pthread_once(&once, watch_fork);
-	q = queue_alloc();
-	if (!q)
-		return -ENOMEM;
-	ret = setup_wake_fd(q);
-	if (!ret)
-		ret = o.backend ? open_named(q, &o) : open_best(q, &o);
-	if (ret) {
-		queue_free(q);
-		return ret;
-	}
-	*queue = q;
-
-	return 0;
+	return zcrx_queue_open_shared(queue, opts, NULL);
 }
 
 /* A thread that has been joined may take a moment to be gone. */
@@ -551,7 +609,7 @@ int zcrx_queue_close(struct zcrx_queue *queue)
 	queue->backend->close(queue);
 	zcrx_out_free_all(queue);
 	zcrx_conn_free_all(queue);
-	queue_free(queue);
+	zcrx_queue_free(queue);
 
 	return 0;
 }

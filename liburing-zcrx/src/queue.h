@@ -25,6 +25,7 @@
 #define DATA_SEND	4
 
 struct zcrx_nic;
+struct zcrx_shared;
 
 /**
  * struct zcrx_piece - a received buffer
@@ -331,6 +332,9 @@ struct zcrx_zc {
  * @zc: the back end's
  * @sends: what it sends
  * @nic: NULL: none is set up
+ * @shared: it is received by in another process, or NULL
+ * @exporter: another process has set it up: connection to it, or -1
+ * @exporter_mute: it has not answered
  * @area: memory to receive into
  * @own_area: allocated by the library
  * @why: it is not a better back end
@@ -381,6 +385,9 @@ struct zcrx_queue {
 	};
 	struct zcrx_sends		sends;
 	struct zcrx_nic			*nic;
+	struct zcrx_shared		*shared;
+	int				exporter;
+	bool				exporter_mute;
 	struct zcrx_area		area;
 	bool				own_area;
 	char				why[256];
@@ -431,6 +438,13 @@ extern const struct zcrx_backend zcrx_backend_copy;
 
 /* queue.c */
 pid_t zcrx_thread(void);
+int zcrx_queue_new(struct zcrx_queue **queue);
+void zcrx_queue_free(struct zcrx_queue *q);
+int zcrx_queue_take_opts(struct zcrx_queue_opts *opts,
+			 const struct zcrx_queue_opts *from);
+int zcrx_queue_open_shared(struct zcrx_queue **queue,
+			   const struct zcrx_queue_opts *opts,
+			   struct zcrx_shared *shared);
 int zcrx_queue_own(struct zcrx_queue *q);
 int zcrx_queue_setup_ring(struct zcrx_queue *q, unsigned int flags,
 			  unsigned int cq_entries);
@@ -443,6 +457,10 @@ void zcrx_queue_free_memory(struct zcrx_queue *q);
 struct io_uring_sqe *zcrx_queue_sqe(struct zcrx_queue *q);
 bool zcrx_queue_cancel(struct zcrx_queue *q, __u64 user_data);
 bool zcrx_queue_cancel_now(struct zcrx_queue *q, __u64 user_data);
+
+/* queue_zc.c */
+int zcrx_zc_import(struct zcrx_queue *q, const struct zcrx_shared *shared,
+		   int ifq_fd, const struct zcrx_queue_opts *opts);
 
 /* queue_conn.c */
 void zcrx_conn_push(struct zcrx_conn_list *list, struct zcrx_conn *conn);

@@ -11,6 +11,7 @@
 #include "error.h"
 #include "nic.h"
 #include "queue.h"
+#include "share.h"
 
 #define MIN_SLOTS	64
 
@@ -305,7 +306,18 @@ int zcrx_check_stream(int fd)
  */
 static int steer(struct zcrx_queue *q, int fd)
 {
+	if (q->exporter >= 0)
+		return !!zcrx_import_steer(q, fd, ZCRX_SHARE_STEER);
+
 	return q->nic && zcrx_nic_steer(q->nic, fd);
+}
+
+static void unsteer(struct zcrx_queue *q, int fd)
+{
+	if (q->exporter >= 0)
+		zcrx_import_steer(q, fd, ZCRX_SHARE_UNSTEER);
+	else if (q->nic)
+		zcrx_nic_unsteer(q->nic, fd);
 }
 
 /**
@@ -379,8 +391,7 @@ int zcrx_conn_remove(struct zcrx_conn *conn)
 	if (conn->state == CONN_ARMED &&
 	    !zcrx_queue_cancel_now(q, (uintptr_t)conn))
 		return zcrx_fail(-EAGAIN, "the kernel takes no request to cancel, receive and try again");
-	if (q->nic)
-		zcrx_nic_unsteer(q->nic, conn->fd);
+	unsteer(q, conn->fd);
 	conn->removed = true;
 	if (conn->state == CONN_PAUSED) {
 		q->nr_waiting--;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "error.h"
 #include "nic.h"
 #include "queue.h"
+#include "share.h"
 
 #define RBUF_ENTRIES	4096
 #define RBUF_MAX_MEM	((size_t)1 << 32)	/* entries have 32 bits for it */
@@ -150,30 +152,70 @@ static int explain_register(const struct zcrx_queue *q, int err)
 			 strerror(-err));
 }
 
+static int setup_pieces(struct zcrx_queue *q, const struct zcrx_params *params,
+			const struct zcrx_queue_opts *opts)
+{
+	size_t nr = q->area.size / params->chunk_size;
+
+	nr *= params->rbuf_entries ? RBUF_PER_CHUNK : CQE32_PER_CHUNK;
+	if (nr > MAX_PIECES)
+		nr = MAX_PIECES;
+
+	return zcrx_queue_setup_pieces(q, (unsigned int)nr, params->chunk_size,
+				       opts);
+}
+
+/* Whoever imports it has pieces, and we have none. */
 static int register_ifq(struct zcrx_queue *q, struct zcrx_params *params,
 			const struct zcrx_queue_opts *opts)
 {
 	struct zcrx_ifq *ifq = &q->zc.ifq;
-	size_t nr_pieces;
 	int ret;
 
-	ret = zcrx_register(&q->ring, params, &q->area, 1, ifq);
+	if (q->shared)
+		ret = zcrx_register_to_export(&q->ring, params, &q->area, ifq,
+					      &q->shared->sizes);
+	else
+		ret = zcrx_register(&q->ring, params, &q->area, 1, ifq);
 	/* A mainline kernel that has no mode without a NIC */
 	if (ret == -EINVAL && params->flags & ZCRX_ABI_REG_NODEV)
 		return zcrx_fail(-EOPNOTSUPP, "this kernel has no zero-copy receive without a NIC, name one");
 	if (ret)
 		return explain_register(q, ret);
 
-	nr_pieces = q->area.size / params->chunk_size;
-	nr_pieces *= params->rbuf_entries ? RBUF_PER_CHUNK : CQE32_PER_CHUNK;
-	if (nr_pieces > MAX_PIECES)
-		nr_pieces = MAX_PIECES;
-	ret = zcrx_queue_setup_pieces(q, (unsigned int)nr_pieces,
-				      params->chunk_size, opts);
+	if (q->shared) {
+		q->shared->params = *params;
+		return 0;
+	}
+	ret = setup_pieces(q, params, opts);
 	if (ret)
 		zcrx_unregister(ifq);
 
 	return ret;
+}
+
+static int map_area(struct zcrx_queue *q, int fd, size_t size)
+{
+	void *addr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			  0);
+
+	if (addr == MAP_FAILED)
+		return zcrx_fail(-errno, "an area of %zu bytes can't be mapped: %s",
+				 size, strerror(errno));
+	q->own_area = true;
+	q->area.addr = addr;
+	q->area.size = size;
+
+	return 0;
+}
+
+static int setup_memory(struct zcrx_queue *q,
+			const struct zcrx_queue_opts *opts)
+{
+	if (q->shared)
+		return map_area(q, q->shared->mem_fd, opts->mem_size);
+
+	return zcrx_queue_setup_memory(q, opts);
 }
 
 static unsigned int refill_entries(const struct zcrx_queue *q)
@@ -195,7 +237,7 @@ static int zc_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts,
 		return ret;
 	ret = open_nic(q, opts, params);
 	if (!ret)
-		ret = zcrx_queue_setup_memory(q, opts);
+		ret = setup_memory(q, opts);
 	if (!ret) {
 		params->refill_entries = refill_entries(q);
 		ret = register_ifq(q, params, opts);
@@ -223,7 +265,7 @@ static int rbuf_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 				opts->mem_size);
 	if (!ret)
 		ret = zc_open(q, opts, &params, 0, CQ_ENTRIES);
-	if (!ret)
+	if (!ret && !q->shared)
 		zcrx_rbuf_prepare_wait(&q->zc.ifq);	/* for ever */
 
 	return ret;
@@ -242,8 +284,62 @@ static int cqe32_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 	return ret;
 }
 
+static int import_ifq(struct zcrx_queue *q, const struct zcrx_shared *shared,
+		      int ifq_fd)
+{
+	int ret = zcrx_ifq_import(&q->ring, ifq_fd, &shared->params,
+				  &shared->sizes, &q->area, &q->zc.ifq);
+
+	if (ret)
+		return zcrx_fail(ret, "the queue of another process can't be taken over: %s",
+				 strerror(-ret));
+
+	return 0;
+}
+
+/**
+ * zcrx_zc_import() - receive by an ifq that another process has registered
+ * @q: the queue, without a back end
+ * @shared: what it is
+ * @ifq_fd: the ifq, as a file; the caller's
+ * @opts: the caller's
+ *
+ * Return: 0 or a negative errno, with sentence.
+ */
+int zcrx_zc_import(struct zcrx_queue *q, const struct zcrx_shared *shared,
+		   int ifq_fd, const struct zcrx_queue_opts *opts)
+{
+	bool rbuf = shared->sizes.rbuf;
+	int ret;
+
+	q->backend = rbuf ? &zcrx_backend_rbuf : &zcrx_backend_cqe32;
+	q->zc.pending = NO_PIECE;
+	ret = zcrx_queue_setup_ring(q, rbuf ? 0 : IORING_SETUP_CQE32,
+				    rbuf ? CQ_ENTRIES : CQ32_ENTRIES);
+	if (ret)
+		return ret;
+	ret = map_area(q, shared->mem_fd, opts->mem_size);
+	if (!ret)
+		ret = import_ifq(q, shared, ifq_fd);
+	if (!ret)
+		ret = setup_pieces(q, &shared->params, opts);
+	if (ret) {
+		io_uring_queue_exit(&q->ring);
+		zcrx_unregister(&q->zc.ifq);
+		zcrx_queue_free_memory(q);
+		return ret;
+	}
+	if (rbuf)
+		zcrx_rbuf_prepare_wait(&q->zc.ifq);	/* for ever */
+
+	return 0;
+}
+
+/* Whoever imported it may go on: the queue is ours until he lets go of it. */
 static void zc_close(struct zcrx_queue *q)
 {
+	if (q->shared && q->nic)
+		zcrx_nic_wait_unbound(q->nic);
 	free(q->zc.kept);
 	zcrx_unregister(&q->zc.ifq);
 	close_nic(q);

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE	/* memfd_create() */
+#endif
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "../src/syscall.h"
 #include "fake.h"
@@ -15,6 +20,20 @@
 #define RBUF_CQES	1024
 
 #define MAX_ENTRIES	32768
+
+#define ID		5U
+
+/* Rings of the kernel's, as a file that processes share: struct rings first */
+#define RINGS_MAGIC	0x5a435258
+#define RINGS_REFILL	4096
+#define RINGS_RBUF	(1 << 20)
+#define RINGS_SIZE	(2 << 20)
+
+struct rings {
+	__u32	magic;
+	__u32	refill_entries;
+	__u32	rbuf_entries;
+};
 
 struct fake fake;
 
@@ -70,13 +89,47 @@ static bool readable(__u64 ptr)
 
 static int check_region(const struct zcrx_abi_region_desc *desc, size_t need)
 {
-	if (desc->flags != ZCRX_ABI_MEM_REGION_TYPE_USER || desc->id ||
+	if (desc->flags & ~ZCRX_ABI_MEM_REGION_TYPE_USER || desc->id ||
 	    desc->mmap_offset)
 		return -EINVAL;
 	if (desc->user_addr % 4096 || desc->size % 4096 || desc->size < need)
 		return -EINVAL;
+	if (!desc->flags)
+		return desc->user_addr ? -EINVAL : 0;
 
 	return desc->user_addr ? 0 : -EFAULT;
+}
+
+static struct rings *make_rings(void)
+{
+	struct rings *rings;
+
+	fake.rings_fd = memfd_create("fake", MFD_CLOEXEC);
+	if (ftruncate(fake.rings_fd, RINGS_SIZE))
+		return NULL;
+	rings = mmap(NULL, RINGS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		     fake.rings_fd, 0);
+	rings->magic = RINGS_MAGIC;
+
+	return rings;
+}
+
+/* Where a ring is: the caller's memory, or ours */
+static char *memory_of(const struct zcrx_abi_region_desc *desc, size_t at,
+		       __u32 nr_entries)
+{
+	static struct rings *rings;
+
+	if (desc->flags)
+		return (char *)(uintptr_t)desc->user_addr;
+	if (at == RINGS_REFILL) {
+		rings = make_rings();
+		rings->refill_entries = nr_entries;
+	} else {
+		rings->rbuf_entries = nr_entries;
+	}
+
+	return (char *)rings + at;
 }
 
 static int register_refill(struct zcrx_abi_ifq_reg *reg)
@@ -92,7 +145,7 @@ static int register_refill(struct zcrx_abi_ifq_reg *reg)
 	reg->offsets.head = REFILL_HEAD;
 	reg->offsets.tail = REFILL_TAIL;
 	reg->offsets.rqes = REFILL_RQES;
-	fake.refill = (void *)(uintptr_t)desc->user_addr;
+	fake.refill = memory_of(desc, RINGS_REFILL, reg->rq_entries);
 	fake.refill_mask = reg->rq_entries - 1;
 
 	return 0;
@@ -101,6 +154,7 @@ static int register_refill(struct zcrx_abi_ifq_reg *reg)
 static int register_rbuf(struct zcrx_abi_ext_reg *ext)
 {
 	struct zcrx_abi_region_desc *desc;
+	char *mem;
 	int ret;
 
 	if (ext->size != sizeof(*ext) || !ext->rbuf_entries ||
@@ -117,8 +171,9 @@ static int register_rbuf(struct zcrx_abi_ext_reg *ext)
 
 	ext->rbuf_offsets.hdr = RBUF_HDR;
 	ext->rbuf_offsets.cqes = RBUF_CQES;
-	fake.rbuf_hdr = (void *)(uintptr_t)(desc->user_addr + RBUF_HDR);
-	fake.rbuf_cqes = (void *)(uintptr_t)(desc->user_addr + RBUF_CQES);
+	mem = memory_of(desc, RINGS_RBUF, ext->rbuf_entries);
+	fake.rbuf_hdr = (void *)(mem + RBUF_HDR);
+	fake.rbuf_cqes = (void *)(mem + RBUF_CQES);
 	fake.rbuf_mask = ext->rbuf_entries - 1;
 
 	return 0;
@@ -141,6 +196,59 @@ static bool is_mainline(void)
 	return fake.kind == FAKE_MAINLINE || fake.kind == FAKE_OLD_MAINLINE;
 }
 
+/* What else is zero */
+static bool is_import(const struct zcrx_abi_ifq_reg *reg)
+{
+	struct zcrx_abi_ifq_reg rest = *reg;
+
+	rest.if_idx = rest.flags = 0;
+	rest.ext_ptr = 0;
+
+	return !memcmp(&rest, &(struct zcrx_abi_ifq_reg) { .flags = 0 },
+		       sizeof(rest));
+}
+
+static void import_rbuf(struct zcrx_abi_ext_reg *ext, struct rings *rings)
+{
+	char *mem = (char *)rings + RINGS_RBUF;
+
+	ext->rbuf_offsets.hdr = RBUF_HDR;
+	ext->rbuf_offsets.cqes = RBUF_CQES;
+	ext->rbuf_entries = rings->rbuf_entries;
+	ext->nr_areas = 1;
+	fake.rbuf_hdr = (void *)(mem + RBUF_HDR);
+	fake.rbuf_cqes = (void *)(mem + RBUF_CQES);
+	fake.rbuf_mask = rings->rbuf_entries - 1;
+}
+
+static int fake_import(struct zcrx_abi_ifq_reg *reg)
+{
+	struct zcrx_abi_ext_reg *ext = (void *)(uintptr_t)reg->ext_ptr;
+	struct rings *rings;
+
+	if (!known_flags() || !is_import(reg))
+		return -EINVAL;
+	rings = mmap(NULL, RINGS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		     reg->if_idx, 0);
+	if (rings == MAP_FAILED)
+		return errno == EBADF ? -EBADF : -EINVAL;
+	if (rings->magic != RINGS_MAGIC ||
+	    !(reg->flags & ZCRX_ABI_REG_RBUF) != !rings->rbuf_entries)
+		return -EINVAL;
+
+	fake.rings_fd = dup(reg->if_idx);
+	fake.refill = (char *)rings + RINGS_REFILL;
+	fake.refill_mask = rings->refill_entries - 1;
+	reg->zcrx_id = ID;
+	reg->offsets.head = REFILL_HEAD;
+	reg->offsets.tail = REFILL_TAIL;
+	reg->offsets.rqes = REFILL_RQES;
+	if (rings->rbuf_entries)
+		import_rbuf(ext, rings);
+
+	return 0;
+}
+
 static int fake_register(struct zcrx_abi_ifq_reg *reg)
 {
 	struct zcrx_abi_area_reg *areas = (void *)(uintptr_t)reg->area_ptr;
@@ -151,6 +259,8 @@ static int fake_register(struct zcrx_abi_ifq_reg *reg)
 
 	if (fake.kind == FAKE_NONE)
 		return -EINVAL;
+	if (reg->flags & ZCRX_ABI_REG_IMPORT)
+		return fake_import(reg);
 	if (!fake.privileged)
 		return -EPERM;
 	if (is_mainline() && (fake.ring_flags & need) != need)
@@ -187,9 +297,37 @@ static int fake_register(struct zcrx_abi_ifq_reg *reg)
 		ret = register_rbuf(ext);
 	if (ret)
 		return ret;
-	reg->zcrx_id = 5;
+	reg->zcrx_id = ID;
 	if (!reg->rx_buf_len && fake.kind != FAKE_OLD_MAINLINE)
 		reg->rx_buf_len = 4096;
+
+	return 0;
+}
+
+int zcrx_sys_map_ring(int fd, size_t size, uint64_t offset, void **mem)
+{
+	off_t at;
+
+	(void)fd;
+	if (offset == ZCRX_ABI_MAP_OFF_ZCRX_REGION +
+	    (ID << ZCRX_ABI_OFF_ZCRX_SHIFT))
+		at = RINGS_REFILL;
+	else if (offset == ZCRX_ABI_MAP_OFF_RBUF_REGION +
+		 (ID << ZCRX_ABI_OFF_ZCRX_SHIFT))
+		at = RINGS_RBUF;
+	else
+		return -EINVAL;
+	*mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    fake.rings_fd, at);
+
+	return *mem == MAP_FAILED ? -errno : 0;
+}
+
+static int fake_ctrl(struct zcrx_abi_ctrl *ctrl)
+{
+	fake.ctrl = *ctrl;
+	if (ctrl->op == ZCRX_ABI_CTRL_EXPORT)
+		ctrl->zc_export.zcrx_fd = dup(fake.rings_fd);
 
 	return 0;
 }
@@ -211,8 +349,7 @@ int zcrx_sys_register(int fd, unsigned int opcode, void *arg,
 	case ZCRX_REGISTER_CTRL:
 		if (nr_args || fake.kind == FAKE_OLD_MAINLINE)
 			return -EINVAL;
-		memcpy(&fake.ctrl, arg, sizeof(fake.ctrl));
-		return 0;
+		return fake_ctrl(arg);
 	default:
 		return -EINVAL;
 	}

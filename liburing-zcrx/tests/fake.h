@@ -27,6 +27,7 @@ enum fake_kind {
  * @opcode: of the last one
  * @reg: last registration's arguments, as given; rings as below
  * @ctrl: argument of the last control operation
+ * @rings_fd: a file, the rings that were registered without memory, or imported
  * @head: position in the refill ring
  * @producer: position in the rbuf ring
  */
@@ -44,6 +45,7 @@ struct fake {
 	struct zcrx_abi_area_reg	areas[8];
 	struct zcrx_abi_ctrl		ctrl;
 
+	int				rings_fd;
 	char				*refill;
 	__u32				refill_mask;
 	__u32				head;

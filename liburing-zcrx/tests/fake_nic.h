@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
 /*
  * A NIC in memory, in place of nic_netlink.c and nic_ethtool.c. It goes by the
- * name and index of the loopback interface. Processes share it, and die of it:
- * each change of it or of a record is a step.
+ * index of the loopback interface, and by its name if the test has no other.
+ * Processes share it, and die of it: each change of it or of a record is a step.
  */
 #ifndef ZCRX_TEST_FAKE_NIC_H
 #define ZCRX_TEST_FAKE_NIC_H
 
 #include "../src/nic_hw.h"
 
+#ifndef FAKE_NAME
 #define FAKE_NAME	"lo"
+#endif
 #define FAKE_IFINDEX	1
 #define FAKE_QUEUES	4
 #define FAKE_SIZE	128

@@ -64,6 +64,23 @@ static void use_queue(struct zcrx_queue_opts *opts)
 	zcrx_queue_close(queue);
 }
 
+static int allow(struct zcrx_grant *grant, void *arg)
+{
+	(void)arg;
+	grant->by_rss = 0;
+
+	return 0;
+}
+
+static void use_another_process(int sock)
+{
+	struct zcrx_queue *queue;
+
+	if (zcrx_export(sock, allow, NULL) ||
+	    zcrx_import(&queue, sock, NULL))
+		puts(zcrx_error());
+}
+
 int main(int argc, char **argv)
 {
 	struct zcrx_params params = { 0, 0, 0, 64, 64, 0 };
@@ -81,6 +98,7 @@ int main(int argc, char **argv)
 		return zcrx_probe() < -4095;
 
 	use_queue(&opts);
+	use_another_process(0);
 	if (zcrx_area_alloc(&area, 4096, ZCRX_AREA_HUGE) ||
 	    io_uring_queue_init(8, &ring, 0) ||
 	    zcrx_register(&ring, &params, &area, 1, &ifq))

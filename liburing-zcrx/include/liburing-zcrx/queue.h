@@ -116,9 +116,28 @@ static inline void zcrx_queue_opts_init(struct zcrx_queue_opts *opts)
 	opts->rxq = -1;
 }
 
+/**
+ * struct zcrx_grant - what another process asks for, and what it gets
+ * @opts: ifname NULL: any interface; backend NULL: the best; mem_size; to be
+ *	  changed as it is granted
+ * @by_rss: connections may also be steered by the RSS table, which brings those
+ *	    of others, whose bytes the other process can read and change then
+ * @why: a sentence, if it is refused
+ */
+struct zcrx_grant {
+	struct zcrx_queue_opts	opts;
+	int			by_rss;
+	char			why[256];
+};
+
 int zcrx_queue_open(struct zcrx_queue **queue,
 		    const struct zcrx_queue_opts *opts);
 int zcrx_queue_close(struct zcrx_queue *queue);
+
+int zcrx_export(int sock, int (*allow)(struct zcrx_grant *grant, void *arg),
+		void *arg);
+int zcrx_import(struct zcrx_queue **queue, int sock,
+		const struct zcrx_queue_opts *opts);
 
 const char *zcrx_queue_backend(const struct zcrx_queue *queue);
 const char *zcrx_queue_why(const struct zcrx_queue *queue);
