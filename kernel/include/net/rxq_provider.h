@@ -3,14 +3,11 @@
 #define _NET_RXQ_PROVIDER_H
 
 struct net_device;
-struct netlink_ext_ack;
 struct pp_memory_provider_params;
 
-int netdev_rxq_provider_check(struct net_device *dev, unsigned int rxq_idx,
-			      struct netlink_ext_ack *extack);
+int netdev_rxq_provider_check(struct net_device *dev, unsigned int rxq_idx);
 int netdev_rxq_provider_bind(struct net_device *dev, unsigned int rxq_idx,
-			     const struct pp_memory_provider_params *params,
-			     struct netlink_ext_ack *extack);
+			     const struct pp_memory_provider_params *params);
 int netdev_rxq_provider_unbind(struct net_device *dev, unsigned int rxq_idx,
 			       const struct pp_memory_provider_params *params);
 

@@ -176,7 +176,7 @@ int zcrx_check_queue(u32 if_idx, u32 rxq)
 		return -ENODEV;
 
 	rtnl_lock();
-	ret = netdev_rxq_provider_check(netdev, rxq, NULL);
+	ret = netdev_rxq_provider_check(netdev, rxq);
 	rtnl_unlock();
 	netdev_put(netdev, &tracker);
 	return ret;
@@ -193,7 +193,7 @@ static int bind_netdev(struct zcrx_ifq *ifq, struct net_device *netdev, u32 rxq)
 	ASSERT_RTNL();
 
 	/* First of all: devices that can't may not even be able to do DMA. */
-	ret = netdev_rxq_provider_check(netdev, rxq, NULL);
+	ret = netdev_rxq_provider_check(netdev, rxq);
 	if (ret)
 		return ret;
 	ret = dma_map_areas(ifq, netdev->dev.parent);
@@ -203,7 +203,7 @@ static int bind_netdev(struct zcrx_ifq *ifq, struct net_device *netdev, u32 rxq)
 	ifq->if_idx = netdev->ifindex;
 	ifq->rxq = rxq;
 	ifq->netdev = netdev;
-	ret = netdev_rxq_provider_bind(netdev, rxq, &params, NULL);
+	ret = netdev_rxq_provider_bind(netdev, rxq, &params);
 	if (ret) {
 		ifq->netdev = NULL;
 		zcrx_ifq_unmap_unused(ifq);

@@ -32,36 +32,24 @@ static bool headers_are_split(struct net_device *dev)
 	return kernel_param.tcp_data_split == ETHTOOL_TCP_DATA_SPLIT_ENABLED;
 }
 
-static int rxq_check_device(struct net_device *dev,
-			    struct netlink_ext_ack *extack)
+static int rxq_check_device(struct net_device *dev)
 {
-	if (!netif_running(dev)) {
-		NL_SET_ERR_MSG(extack, "the device is down");
+	if (!netif_running(dev))
 		return -ENETDOWN;
-	}
-	if (!headers_are_split(dev)) {
-		NL_SET_ERR_MSG(extack, "tcp-data-split is not enabled");
+	if (!headers_are_split(dev))
 		return -EOPNOTSUPP;
-	}
-	if (dev_xdp_prog_count(dev)) {
-		NL_SET_ERR_MSG(extack, "an XDP program is attached");
+	if (dev_xdp_prog_count(dev))
 		return -EBUSY;
-	}
 	return 0;
 }
 
-static int rxq_check_queue(const struct netdev_rx_queue *rxq,
-			   struct netlink_ext_ack *extack)
+static int rxq_check_queue(const struct netdev_rx_queue *rxq)
 {
-	if (rxq->mp_params.mp_ops) {
-		NL_SET_ERR_MSG(extack, "the queue has a memory provider");
+	if (rxq->mp_params.mp_ops)
 		return -EEXIST;
-	}
 #ifdef CONFIG_XDP_SOCKETS
-	if (rxq->pool) {
-		NL_SET_ERR_MSG(extack, "the queue is in use by AF_XDP");
+	if (rxq->pool)
 		return -EBUSY;
-	}
 #endif
 	return 0;
 }
@@ -70,7 +58,6 @@ static int rxq_check_queue(const struct netdev_rx_queue *rxq,
  * netdev_rxq_provider_check() - can a receive queue have a provider?
  * @dev: the queue's device
  * @rxq_idx: the queue
- * @extack: says why it can't, may be NULL
  *
  * The caller holds RTNL.
  *
@@ -78,22 +65,17 @@ static int rxq_check_queue(const struct netdev_rx_queue *rxq,
  * -EBUSY if it is used by XDP or AF_XDP, -ENETDOWN if the device is down,
  * -EOPNOTSUPP if the driver can't, or does not split headers.
  */
-int netdev_rxq_provider_check(struct net_device *dev, unsigned int rxq_idx,
-			      struct netlink_ext_ack *extack)
+int netdev_rxq_provider_check(struct net_device *dev, unsigned int rxq_idx)
 {
 	ASSERT_RTNL();
 
 	/* So that asking for a queue that no NIC has tells of the driver. */
-	if (!dev->queue_mgmt_ops) {
-		NL_SET_ERR_MSG(extack, "the driver can't restart single queues");
+	if (!dev->queue_mgmt_ops)
 		return -EOPNOTSUPP;
-	}
-	if (rxq_idx >= dev->real_num_rx_queues) {
-		NL_SET_ERR_MSG(extack, "there is no such receive queue");
+	if (rxq_idx >= dev->real_num_rx_queues)
 		return -ERANGE;
-	}
-	return rxq_check_queue(__netif_get_rx_queue(dev, rxq_idx), extack) ?:
-	       rxq_check_device(dev, extack);
+	return rxq_check_queue(__netif_get_rx_queue(dev, rxq_idx)) ?:
+	       rxq_check_device(dev);
 }
 
 /**
@@ -103,7 +85,6 @@ int netdev_rxq_provider_check(struct net_device *dev, unsigned int rxq_idx,
  * @params: the provider, copied. Until netdev_rxq_provider_unbind() or its
  *	uninstall() operation it can be asked for memory; page pools may keep
  *	it for longer, from init() to destroy().
- * @extack: says why the queue was refused, may be NULL
  *
  * Restarts the queue. The caller holds RTNL.
  *
@@ -111,13 +92,12 @@ int netdev_rxq_provider_check(struct net_device *dev, unsigned int rxq_idx,
  * did not use the provider, or why the queue couldn't be restarted.
  */
 int netdev_rxq_provider_bind(struct net_device *dev, unsigned int rxq_idx,
-			     const struct pp_memory_provider_params *params,
-			     struct netlink_ext_ack *extack)
+			     const struct pp_memory_provider_params *params)
 {
 	struct netdev_rx_queue *rxq;
 	int err;
 
-	err = netdev_rxq_provider_check(dev, rxq_idx, extack);
+	err = netdev_rxq_provider_check(dev, rxq_idx);
 	if (err)
 		return err;
 
@@ -140,13 +120,14 @@ int netdev_rxq_provider_bind(struct net_device *dev, unsigned int rxq_idx,
  * Restarts the queue if the device is up. The caller holds RTNL. The queue has
  * no provider afterwards, and can get another one, whatever is returned.
  *
- * Return: 0, or why the queue couldn't be restarted: then the page pool that
- * it has goes on with the provider until the next restart.
+ * Return: 0, or why the queue couldn't be restarted, which is logged, too: then
+ * the page pool that it has goes on with the provider until the next restart.
  */
 int netdev_rxq_provider_unbind(struct net_device *dev, unsigned int rxq_idx,
 			       const struct pp_memory_provider_params *params)
 {
 	struct netdev_rx_queue *rxq = __netif_get_rx_queue(dev, rxq_idx);
+	int err;
 
 	ASSERT_RTNL();
 
@@ -157,5 +138,9 @@ int netdev_rxq_provider_unbind(struct net_device *dev, unsigned int rxq_idx,
 	if (!netif_running(dev))
 		return 0;
 
-	return netdev_rx_queue_restart(dev, rxq_idx);
+	err = netdev_rx_queue_restart(dev, rxq_idx);
+	if (err)
+		netdev_err(dev, "receive queue %u keeps the memory of its provider until it is restarted: error %d\n",
+			   rxq_idx, err);
+	return err;
 }
