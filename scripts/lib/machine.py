@@ -30,8 +30,10 @@ PEER_FAILURE_GRACE = 5      # for COMMAND to end when the peer has failed
 LAST_WORDS = 3              # for what is under way when QEMU has ended
 
 # Under multi-threaded TCG a boot hangs once in a while, or QEMU is gone, and the
-# kernel has not said a word: of some 170 boots with four CPUs on two busy ones, one.
-# COMMAND has not been tried then. What the kernel complains of is never forgiven.
+# kernel has not said a word: code that one CPU patches can stay with another as it
+# was. configs/base.config leaves out most of the patching; before it did, one boot of
+# some 120 with four CPUs on two busy ones hung. COMMAND has not been tried then. What
+# the kernel complains of is never forgiven.
 BOOT_TRIES = 3
 BOOT_LIMIT = 60             # seconds, but for the last try
 
