@@ -45,8 +45,8 @@
 
 /*
  * Each ifq on the NIC stops the queue for a while, when it comes and when it
- * goes. So of each word only so many values are tried there, and of the places
- * at the end of memory only each so many-th.
+ * goes. So of each word only so many values are tried there, or one more, and of
+ * the places at the end of memory only each so many-th.
  */
 #define NIC_VALUES	2
 #define NIC_STEP	16
@@ -1025,30 +1025,38 @@ static void next_case(struct __test_metadata *_metadata,
 	link_parts(c);
 }
 
-/* On the NIC each word gets its turn with any of the values. */
-static unsigned int value_nr(bool nic, unsigned int i, unsigned int nr_values)
+/* Of what is tried in turn, each so many-th is, where there is no NIC */
+static unsigned int turn_step(void)
 {
-	return nic ? rnd_below(nr_values) : i;
+	const char *every = getenv("ZCRX_FUZZ_EVERY");
+
+	return every ? atoi(every) ?: 1 : 1;
+}
+
+static unsigned int value_step(bool nic, unsigned int nr_values)
+{
+	return nic ? nr_values / NIC_VALUES : turn_step();
 }
 
 static void values_of_word(struct __test_metadata *_metadata,
 			   FIXTURE_DATA(calls) *self, enum shape shape,
 			   unsigned int part, size_t off)
 {
-	const bool nic = self->nic;
+	unsigned int step = value_step(self->nic, NR_VALUES32);
 	struct call c;
 	unsigned int i;
 
-	for (i = 0; i < (nic ? NIC_VALUES : NR_VALUES32); i++) {
+	for (i = rnd_below(step); i < NR_VALUES32; i += step) {
 		next_case(_metadata, self, &c, shape);
-		set_u32(&c.parts[part], off, value_nr(nic, i, NR_VALUES32));
+		set_u32(&c.parts[part], off, i);
 		issue(&c);
 	}
 	if (off % 8)
 		return;
-	for (i = 0; i < (nic ? NIC_VALUES : NR_VALUES64); i++) {
+	step = value_step(self->nic, NR_VALUES64);
+	for (i = rnd_below(step); i < NR_VALUES64; i += step) {
 		next_case(_metadata, self, &c, shape);
-		set_u64(&c.parts[part], off, value_nr(nic, i, NR_VALUES64));
+		set_u64(&c.parts[part], off, i);
 		issue(&c);
 	}
 }
@@ -1103,7 +1111,7 @@ static void ends_of_part(struct __test_metadata *_metadata,
 			 FIXTURE_DATA(calls) *self, enum shape shape,
 			 unsigned int part)
 {
-	size_t mapped, step = self->nic ? NIC_STEP : 1;
+	size_t mapped, step = self->nic ? NIC_STEP : turn_step();
 	struct call c;
 	int ret, right;
 
