@@ -121,6 +121,8 @@ static void retry(struct zcrx_queue *q)
 struct zcrx_conn *zcrx_queue_cqe_conn(struct zcrx_queue *q,
 				      const struct io_uring_cqe *cqe)
 {
+	if (!(cqe->flags & IORING_CQE_F_NOTIF))
+		q->sends.notified = NULL;
 	switch (cqe->user_data) {
 	case DATA_NONE:
 		return NULL;

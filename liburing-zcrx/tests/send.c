@@ -303,6 +303,32 @@ static bool counted(unsigned long long zc, unsigned long long copied)
 	return false;
 }
 
+/* TCP has joined requests, and only the first one's notification tells how. */
+static void joined(void)
+{
+	__u64 ids[5];
+	int i;
+
+	EXPECT(open_with_out());
+	EXPECT(receive(bufs, 0, 6));
+	for (i = 0; i < 5; i++)
+		EXPECT(!zcrx_send(out, &bufs[i], 0, LEN));
+	for (i = 0; i < 5; i++)
+		ids[i] = take_one(LEN);
+	EXPECT(fake_ring_notify(ids[0], 0));
+	EXPECT(fake_ring_notify(ids[2], ZC_COPIED));
+	EXPECT(fake_ring_notify(ids[1], ZC_COPIED));
+	EXPECT(settle() && counted(3 * LEN, 0));
+
+	/* What does not follow the others at once is not of them. */
+	EXPECT(fake_ring_receive(fd, 6 * CHUNK, LEN));
+	EXPECT(fake_ring_notify(ids[3], ZC_COPIED));
+	EXPECT(fake_ring_notify(ids[4], ZC_COPIED));
+	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1);
+	EXPECT(settle() && counted(3 * LEN, 2 * LEN));
+	close_queue();
+}
+
 static void counters(void)
 {
 	__u64 ids[2];
@@ -418,6 +444,10 @@ static void delayed(void)
 	EXPECT(fake_ring_notify(id, ZC_COPIED));
 	usleep(5000);
 	EXPECT(settle() && sends(buf.data, LEN) && none_is_back());
+	/* Nothing was copied, either. */
+	id = take_one(LEN);
+	EXPECT(id && fake_ring_notify(id, 0));
+	EXPECT(settle() && is_back(0) && counted(LEN, 0));
 	close_queue();
 }
 
@@ -647,6 +677,7 @@ static const struct ktap_case cases[] = {
 	{ "what is being sent is in the budget", budget },
 	{ "sent before poll()", polled },
 	{ "counted", counters },
+	{ "counted when TCP joins requests", joined },
 	{ "a kernel or a socket that can't", next_ways },
 	{ "memory that can't be registered", not_registered },
 	{ "a socket that fails", failed },
