@@ -240,6 +240,8 @@ static bool is_settled(struct zcrx_queue *q)
 {
 	if (io_uring_sq_ready(&q->ring) || !q->wake_armed || kernel_has_work(q))
 		return false;
+	if (q->backend->prepare_wait(q))
+		return false;
 	if (!q->retry_armed && wants_retry(q))
 		return false;
 
