@@ -216,6 +216,8 @@ struct zcrx_sending_block;
  * struct zcrx_sends - a queue's outs
  * @fixed: the area is registered as buffers of the ring
  * @gave_back: pieces, and the back end has not been told to flush
+ * @notified: whom the last CQE was a notification for; NULL: it was none
+ * @was_copied: what that was taken for
  * @unused: sendings
  * @blocks: of sendings
  * @all: outs
@@ -228,6 +230,8 @@ struct zcrx_sending_block;
 struct zcrx_sends {
 	bool				fixed;
 	bool				gave_back;
+	const struct zcrx_out		*notified;
+	bool				was_copied;
 	struct zcrx_sending		*unused;
 	struct zcrx_sending_block	*blocks;
 	struct zcrx_out			*all;

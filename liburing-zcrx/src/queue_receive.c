@@ -121,6 +121,8 @@ static void retry(struct zcrx_queue *q)
 struct zcrx_conn *zcrx_queue_cqe_conn(struct zcrx_queue *q,
 				      const struct io_uring_cqe *cqe)
 {
+	if (!(cqe->flags & IORING_CQE_F_NOTIF))
+		q->sends.notified = NULL;
 	switch (cqe->user_data) {
 	case DATA_NONE:
 		return NULL;
@@ -237,6 +239,8 @@ static bool kernel_has_work(const struct zcrx_queue *q)
 static bool is_settled(struct zcrx_queue *q)
 {
 	if (io_uring_sq_ready(&q->ring) || !q->wake_armed || kernel_has_work(q))
+		return false;
+	if (q->backend->prepare_wait(q))
 		return false;
 	if (!q->retry_armed && wants_retry(q))
 		return false;

@@ -376,6 +376,31 @@ static void request_ended(struct zcrx_sending *s, int res)
 	}
 }
 
+/*
+ * From Linux 6.10 on TCP joins what several requests send: their notifications
+ * follow each other in the CQ, and all but the first one say that it was copied,
+ * whether it was or not. The first one is right.
+ */
+static bool was_copied(const struct zcrx_out *out,
+		       const struct io_uring_cqe *cqe)
+{
+	struct zcrx_sends *sends = &out->queue->sends;
+	bool copied = (__u32)cqe->res & NOTIF_USAGE_ZC_COPIED;
+
+	if (sends->notified != out || !copied)
+		sends->was_copied = copied;
+	sends->notified = out;
+
+	return sends->was_copied;
+}
+
+/* A notification of a request that has sent nothing says copied, too. */
+static void notified(struct zcrx_sending *s, const struct io_uring_cqe *cqe)
+{
+	if (s->sent && was_copied(s->out, cqe))
+		s->copied = true;
+}
+
 /**
  * zcrx_out_complete() - deal with a CQE of a send
  * @cqe: the CQE
@@ -386,7 +411,7 @@ void zcrx_out_complete(const struct io_uring_cqe *cqe)
 				 (cqe->user_data & ~(__u64)DATA_SEND);
 
 	if (cqe->flags & IORING_CQE_F_NOTIF)
-		s->copied |= !!((__u32)cqe->res & NOTIF_USAGE_ZC_COPIED);
+		notified(s, cqe);
 	else
 		request_ended(s, cqe->res);
 	if (!(cqe->flags & IORING_CQE_F_MORE))

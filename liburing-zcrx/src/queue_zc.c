@@ -452,6 +452,15 @@ static bool must_keep(const struct zcrx_queue *q)
 	return q->zc.nr_kept || q->free_piece == NO_PIECE;
 }
 
+/* Makes room where those were that have been told. */
+static void forget_told(struct zcrx_zc *zc)
+{
+	zc->nr_kept -= zc->first_kept;
+	memmove(zc->kept, zc->kept + zc->first_kept,
+		zc->nr_kept * sizeof(*zc->kept));
+	zc->first_kept = 0;
+}
+
 static bool make_room(struct zcrx_zc *zc)
 {
 	unsigned int max = zc->max_kept ? 2 * zc->max_kept : CQ32_ENTRIES;
@@ -459,6 +468,10 @@ static bool make_room(struct zcrx_zc *zc)
 
 	if (zc->nr_kept < zc->max_kept)
 		return true;
+	if (zc->first_kept > zc->max_kept / 2) {
+		forget_told(zc);
+		return true;
+	}
 	kept = reallocarray(zc->kept, max, sizeof(*kept));
 	if (!kept)
 		return false;
@@ -667,11 +680,14 @@ static void zc_retry(struct zcrx_queue *q)
 	q->zc.gave_back = true;
 }
 
-/* With all chunks held the NIC drops what comes, and there is no CQE to wake. */
+/*
+ * With all chunks held the NIC drops what comes, and there is no CQE to wake. Nor
+ * is there one for what was kept, if it has pieces now.
+ */
 static bool cqe32_prepare_wait(struct zcrx_queue *q)
 {
 	q->wants_release = q->nr_out;
-	return false;
+	return q->zc.nr_kept && q->free_piece != NO_PIECE;
 }
 
 /*

@@ -286,6 +286,9 @@ static int64_t run_requests(void)
 	unsigned int i;
 	eventfd_t value;
 
+	if (fake_ring.late_notification)
+		fake_ring_notify(fake_ring.late_notification, 0);
+	fake_ring.late_notification = 0;
 	for (i = 0; i < MAX_REQUESTS; i++) {
 		struct request *request = &requests[i];
 

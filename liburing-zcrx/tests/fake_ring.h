@@ -18,6 +18,8 @@
  * @nr_cancels: how often cancelling finds a request that a worker has
  * @ret_buffers: what comes of registering buffers
  * @buffers: the first of those that were registered
+ * @late_notification: what the notification names that comes when the kernel is
+ *		       entered next; 0: none
  */
 struct fake_ring {
 	int		fd;
@@ -27,6 +29,7 @@ struct fake_ring {
 	int		nr_cancels;
 	int		ret_buffers;
 	struct iovec	buffers;
+	__u64		late_notification;
 };
 
 /**

@@ -15,6 +15,11 @@
 #define KTAP_TIME_LIMIT	120
 #endif
 
+/* A case that fails leaves threads or processes: no other one comes after it. */
+#ifndef KTAP_STOP
+#define KTAP_STOP	false
+#endif
+
 struct ktap_case {
 	const char	*name;
 	void		(*run)(void);
@@ -58,6 +63,10 @@ static inline int ktap_run(const struct ktap_case *cases, unsigned int nr)
 		fflush(stdout);
 		nr_failed += ktap_failed;
 		nr_skipped += !!ktap_skipped;
+		if (ktap_failed && KTAP_STOP) {
+			printf("Bail out! It has left threads or processes\n");
+			break;
+		}
 	}
 	if (nr_failed)
 		return 1;

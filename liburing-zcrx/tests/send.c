@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../src/clock.h"
 #include "fake_ring.h"
 #include "ktap.h"
 
@@ -16,6 +17,8 @@
 #define LEN		100
 #define WAIT_MS		2000
 #define NR_OUTS		80
+#define NR_PIECES	(64 * 16)	/* of 64 chunks */
+#define NR_SOCKS	(NR_PIECES / 64 + 1)
 
 /* What liburing 2.3 does not know */
 #define REPORT_USAGE	(1U << 3)
@@ -29,12 +32,23 @@ static int fd;		/* received from */
 static int out_fd;	/* sent on, but by nobody */
 static int far_fd;	/* the other end of that */
 
+static bool no_memory;
+
+void *__wrap_reallocarray(void *ptr, size_t nr, size_t size);
+void *__real_reallocarray(void *ptr, size_t nr, size_t size);
+
+void *__wrap_reallocarray(void *ptr, size_t nr, size_t size)
+{
+	return no_memory ? NULL : __real_reallocarray(ptr, nr, size);
+}
+
 static bool open_queue(size_t budget)
 {
 	struct zcrx_queue_opts opts;
 	int fds[2];
 
 	fake_ring_reset(FAKE_MAINLINE);
+	no_memory = false;
 	zcrx_queue_opts_init(&opts);
 	opts.ifname = "lo";
 	opts.backend = "cqe32";
@@ -303,6 +317,32 @@ static bool counted(unsigned long long zc, unsigned long long copied)
 	return false;
 }
 
+/* TCP has joined requests, and only the first one's notification tells how. */
+static void joined(void)
+{
+	__u64 ids[5];
+	int i;
+
+	EXPECT(open_with_out());
+	EXPECT(receive(bufs, 0, 6));
+	for (i = 0; i < 5; i++)
+		EXPECT(!zcrx_send(out, &bufs[i], 0, LEN));
+	for (i = 0; i < 5; i++)
+		ids[i] = take_one(LEN);
+	EXPECT(fake_ring_notify(ids[0], 0));
+	EXPECT(fake_ring_notify(ids[2], ZC_COPIED));
+	EXPECT(fake_ring_notify(ids[1], ZC_COPIED));
+	EXPECT(settle() && counted(3 * LEN, 0));
+
+	/* What does not follow the others at once is not of them. */
+	EXPECT(fake_ring_receive(fd, 6 * CHUNK, LEN));
+	EXPECT(fake_ring_notify(ids[3], ZC_COPIED));
+	EXPECT(fake_ring_notify(ids[4], ZC_COPIED));
+	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1);
+	EXPECT(settle() && counted(3 * LEN, 2 * LEN));
+	close_queue();
+}
+
 static void counters(void)
 {
 	__u64 ids[2];
@@ -418,6 +458,10 @@ static void delayed(void)
 	EXPECT(fake_ring_notify(id, ZC_COPIED));
 	usleep(5000);
 	EXPECT(settle() && sends(buf.data, LEN) && none_is_back());
+	/* Nothing was copied, either. */
+	id = take_one(LEN);
+	EXPECT(id && fake_ring_notify(id, 0));
+	EXPECT(settle() && is_back(0) && counted(LEN, 0));
 	close_queue();
 }
 
@@ -448,51 +492,133 @@ static void full_sq(void)
 }
 
 /*
- * More small buffers than the queue has pieces: what is to free some is behind
- * those in the CQ that wait for them.
+ * More small buffers than the queue has pieces: those that wait for some are taken
+ * off the CQ.
  */
-static void no_pieces(void)
-{
-	static struct zcrx_buf kept[64 * 16];
-	struct zcrx_buf last[2];
-	unsigned int i, nr;
-	int socks[16];
-	__u64 id;
 
-	EXPECT(open_queue(64 * CHUNK));
-	EXPECT(!zcrx_out_add(queue, out_fd, &out, &out));
-	EXPECT(receive(kept, 0, 1));
-	EXPECT(!zcrx_send(out, &kept[0], 0, LEN));
-	EXPECT(settle() && sends(kept[0].data, LEN));
-	id = fake_ring_sends(out_fd)->user_data;
-	for (i = 0; i < 16; i++) {
+static struct zcrx_buf kept[NR_PIECES];
+static int socks[NR_SOCKS];	/* the last one has had nothing */
+
+/* The first piece is sent. Returns what its notification will name, or 0. */
+static __u64 use_all_pieces(void)
+{
+	unsigned int i;
+
+	if (!open_queue(64 * CHUNK) ||
+	    zcrx_out_add(queue, out_fd, &out, &out) || !receive(kept, 0, 1) ||
+	    zcrx_send(out, &kept[0], 0, LEN) || !settle())
+		return 0;
+	for (i = 0; i < NR_SOCKS; i++) {
 		struct zcrx_conn *more;
 
 		socks[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		EXPECT(!zcrx_conn_add(queue, socks[i], NULL, &more));
+		if (zcrx_conn_add(queue, socks[i], NULL, &more))
+			return 0;
 	}
-	for (nr = 1; nr < 64 * 16; nr++) {
-		EXPECT(fake_ring_receive(socks[nr / 64], nr, 1));
-		EXPECT(zcrx_receive(queue, &kept[nr], 1, WAIT_MS) == 1);
-	}
+	for (i = 1; i < NR_PIECES; i++)
+		if (!fake_ring_receive(socks[i / 64], i, 1) ||
+		    zcrx_receive(queue, &kept[i], 1, WAIT_MS) != 1)
+			return 0;
 
+	return sends(kept[0].data, LEN) ? fake_ring_sends(out_fd)->user_data : 0;
+}
+
+static void close_socks(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_SOCKS; i++)
+		close(socks[i]);
+	close_queue();
+}
+
+/* Is this the next one, and does it come soon? */
+static bool next_is(__u32 len, int timeout_ms)
+{
+	int64_t start = zcrx_clock();
+
+	return zcrx_receive(queue, &buf, 1, timeout_ms) == 1 &&
+	       buf.conn == conn && buf.len == len &&
+	       zcrx_clock() - start < WAIT_MS / 2;
+}
+
+/* What is to free a piece is behind those in the CQ that wait for it. */
+static void no_pieces(void)
+{
+	__u64 id = use_all_pieces();
+
+	EXPECT(id);
 	/* Two more, the notification, and an end that does not overtake them */
 	EXPECT(fake_ring_receive(fd, CHUNK, 7));
 	EXPECT(fake_ring_receive(fd, 2 * CHUNK, 8));
 	EXPECT(fake_ring_sent(out_fd, LEN) && fake_ring_notify(id, 0));
 	EXPECT(fake_ring_end(fd, -ECONNRESET));
-	EXPECT(zcrx_receive(queue, last, 2, WAIT_MS) == 1);
-	EXPECT(last[0].conn == conn && last[0].len == 7);
-	EXPECT(settle());
-	zcrx_release(queue, &last[0], 1);
-	EXPECT(zcrx_receive(queue, last, 2, WAIT_MS) == 1);
-	EXPECT(last[0].conn == conn && last[0].len == 8);
+	EXPECT(next_is(7, WAIT_MS) && settle());
+	zcrx_release(queue, &buf, 1);
+	EXPECT(next_is(8, WAIT_MS));
 	zcrx_release(queue, &kept[1], 1);
-	EXPECT(zcrx_receive(queue, last, 2, WAIT_MS) == 1);
-	EXPECT(last[0].conn == conn && last[0].res == -ECONNRESET);
-	for (i = 0; i < 16; i++)
-		close(socks[i]);
-	close_queue();
+	EXPECT(next_is(0, WAIT_MS) && buf.res == -ECONNRESET);
+	close_socks();
+}
+
+/* It comes when the CQ is empty, and nothing else does. */
+static void late_notification(void)
+{
+	__u64 id = use_all_pieces();
+
+	EXPECT(id && fake_ring_receive(fd, CHUNK, 7) && settle());
+	EXPECT(fake_ring_sent(out_fd, LEN) && fake_ring_notify(id, 0));
+	EXPECT(next_is(7, WAIT_MS));
+	close_socks();
+}
+
+/* Whoever goes to sleep in poll() next is told, too. */
+static void late_notification_polled(void)
+{
+	__u64 id = use_all_pieces();
+
+	EXPECT(id && fake_ring_receive(fd, CHUNK, 7));
+	EXPECT(fake_ring_sent(out_fd, LEN) && settle());
+	fake_ring.late_notification = id;
+	EXPECT(next_is(7, 0));
+	close_socks();
+}
+
+/* There are always some that wait, but never many. */
+static void pieces_one_by_one(void)
+{
+	int fds[2], i;
+
+	EXPECT(use_all_pieces());
+	fds[0] = fd;
+	fds[1] = socks[NR_SOCKS - 1];
+	EXPECT(fake_ring_receive(fds[0], CHUNK, 1) && settle());
+	EXPECT(fake_ring_receive(fds[1], CHUNK, 1) && settle());
+	zcrx_release(queue, &kept[1], 1);
+	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1);
+	no_memory = true;
+	for (i = 0; i < 20000; i++) {
+		zcrx_release(queue, &buf, 1);
+		while (!none_is_back())
+			;
+		EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1);
+		EXPECT(settle());
+		EXPECT(fake_ring_receive(fds[i % 2], CHUNK, 1) && settle());
+	}
+	close_socks();
+}
+
+/* No memory to keep any is an error, until there are pieces. */
+static void no_memory_to_keep(void)
+{
+	EXPECT(use_all_pieces());
+	no_memory = true;
+	EXPECT(fake_ring_receive(fd, CHUNK, 7));
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == -ENOMEM);
+	EXPECT(strstr(zcrx_error(), "release some"));
+	zcrx_release(queue, &kept[1], 1);
+	EXPECT(next_is(7, WAIT_MS));
+	close_socks();
 }
 
 /*
@@ -647,12 +773,17 @@ static const struct ktap_case cases[] = {
 	{ "what is being sent is in the budget", budget },
 	{ "sent before poll()", polled },
 	{ "counted", counters },
+	{ "counted when TCP joins requests", joined },
 	{ "a kernel or a socket that can't", next_ways },
 	{ "memory that can't be registered", not_registered },
 	{ "a socket that fails", failed },
 	{ "a kernel without memory", delayed },
 	{ "a full submission queue", full_sq },
 	{ "notifications behind what waits for them", no_pieces },
+	{ "notifications when nothing else comes", late_notification },
+	{ "notifications before poll()", late_notification_polled },
+	{ "pieces that come free one by one", pieces_one_by_one },
+	{ "no memory for what waits for pieces", no_memory_to_keep },
 	{ "finished", finished },
 	{ "finished with nothing sent", finished_idle },
 	{ "removed while it sends", removed },
