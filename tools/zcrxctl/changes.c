@@ -52,6 +52,18 @@ static void add_numbers(struct changes *changes, const char *setting,
 	change->to = json_object_new_int(to);
 }
 
+/* Rather than on a line for each of its members, of which there are hundreds */
+static void print_on_one_line(struct json_object *array)
+{
+	char *text = strdup(json_object_to_json_string_ext(array,
+					JSON_C_TO_STRING_PLAIN));
+
+	if (text)
+		json_object_set_serializer(array,
+					   json_object_userdata_to_json_string,
+					   text, json_object_free_userdata);
+}
+
 static struct json_object *table_json(const struct zcrx_nic_info *nic)
 {
 	struct json_object *json = json_object_new_array();
@@ -60,6 +72,7 @@ static struct json_object *table_json(const struct zcrx_nic_info *nic)
 	for (i = 0; i < nic->rss_size; i++)
 		json_object_array_add(json,
 				      json_object_new_int64(nic->rss_table[i]));
+	print_on_one_line(json);
 
 	return json;
 }

@@ -125,7 +125,7 @@ static void check_privilege(struct checks *checks, bool refused)
 	}
 	check(checks, name, CHECK_MISSING,
 	      "registering a queue takes CAP_NET_ADMIN, outside of user namespaces");
-	check_mend(checks, "be root, or setcap cap_net_admin+ep PROGRAM, or import an ifq that a privileged program exports");
+	check_mend(checks, "be root, or setcap cap_net_admin+ep PROGRAM, or use zcrxd(8)");
 }
 
 static void check_locked_memory(struct checks *checks)

@@ -151,7 +151,7 @@ static void check_split(struct checks *checks, const char *ifname,
 		check_mend(checks, "sudo zcrxctl doctor %s", ifname);
 	} else {
 		check(checks, name, CHECK_MISSING, "header split is off");
-		check_mend(checks, "ethtool -G %s tcp-data-split on, or zcrx-split %s on where ethtool can't",
+		check_mend(checks, "ethtool -G %s tcp-data-split on, or zcrx-split %s on where ethtool can't; zcrx_queue_open(3) does it itself",
 			   ifname, ifname);
 	}
 	if (nic->split_threshold <= 0)
@@ -159,6 +159,16 @@ static void check_split(struct checks *checks, const char *ifname,
 	check(checks, "split-threshold", CHECK_MISSING,
 	      "payload up to %d bytes is not split off", nic->split_threshold);
 	check_mend(checks, "ethtool -G %s hds-thresh 0", ifname);
+}
+
+static unsigned int nr_kept(const struct zcrx_nic_info *nic)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < nic->nr_queues; i++)
+		nr += nic->queues[i].kept;
+
+	return nr;
 }
 
 static void check_queues(struct checks *checks, const char *ifname,
@@ -182,8 +192,8 @@ static void check_queues(struct checks *checks, const char *ifname,
 			   ifname);
 	} else {
 		check(checks, name, CHECK_OK,
-		      "%u receive queues, %u of them taken by programs",
-		      nic->nr_queues, taken);
+		      "%u receive queues: %u taken by programs, %u kept by zcrxctl setup",
+		      nic->nr_queues, taken, nr_kept(nic));
 	}
 }
 

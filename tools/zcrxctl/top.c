@@ -251,7 +251,7 @@ static void print_sample(const struct sample *before,
 		nr++;
 	}
 	if (!nr)
-		printf("no ifqs\n");
+		puts(geteuid() ? "no ifqs of this user: root sees all" : "no ifqs");
 	printf("LINEAR, PAGE, FOREIGN: MB/s copied, by reason; FREE, HELD, NIC,SOCK: chunks\n");
 	fflush(stdout);
 }

@@ -26,7 +26,8 @@
 #define BYTES		(16U << 20)
 
 /*
- * Steps: each change of the NIC or of a record has one before and one after it.
+ * Steps: each change of the NIC or of a record has one before and one after it,
+ * and so has registering the queue.
  */
 
 static unsigned int steps_to_live;
@@ -49,6 +50,13 @@ int __wrap_zcrx_hw_set_rss(unsigned int ifindex, const uint32_t *table,
 			   unsigned int size);
 int __real_zcrx_hw_set_rss(unsigned int ifindex, const uint32_t *table,
 			   unsigned int size);
+
+int __wrap_zcrx_register(struct io_uring *ring, struct zcrx_params *params,
+			 const struct zcrx_area *areas, unsigned int nr_areas,
+			 struct zcrx_ifq *ifq);
+int __real_zcrx_register(struct io_uring *ring, struct zcrx_params *params,
+			 const struct zcrx_area *areas, unsigned int nr_areas,
+			 struct zcrx_ifq *ifq);
 
 int __wrap_renameat(int old_dir, const char *old, int new_dir, const char *new)
 {
@@ -91,6 +99,19 @@ int __wrap_zcrx_hw_set_rss(unsigned int ifindex, const uint32_t *table,
 
 	step();
 	ret = __real_zcrx_hw_set_rss(ifindex, table, size);
+	step();
+
+	return ret;
+}
+
+int __wrap_zcrx_register(struct io_uring *ring, struct zcrx_params *params,
+			 const struct zcrx_area *areas, unsigned int nr_areas,
+			 struct zcrx_ifq *ifq)
+{
+	int ret;
+
+	step();
+	ret = __real_zcrx_register(ring, params, areas, nr_areas, ifq);
 	step();
 
 	return ret;
@@ -492,16 +513,23 @@ static void death_in_use(void)
 	EXPECT(good(zcrx_nic_reset(IFNAME)) && as_found());
 }
 
+/* Of a queue object, with a connection that comes, goes, and comes again */
 static void setup_in_full(int fd)
 {
-	struct zcrx_nic *nic;
+	struct zcrx_queue_opts opts;
+	struct zcrx_queue *queue;
+	struct zcrx_conn *conn;
 
-	if (!good(zcrx_nic_open(&nic, IFNAME, 3)) ||
-	    !good(zcrx_nic_steer(nic, fd)) ||
-	    !good(zcrx_nic_unsteer(nic, fd)) ||
-	    !good(zcrx_nic_steer(nic, fd)))
+	zcrx_queue_opts_init(&opts);
+	opts.ifname = IFNAME;
+	opts.backend = "rbuf";
+	opts.rxq = 3;
+	if (!good(zcrx_queue_open(&queue, &opts)) ||
+	    !good(zcrx_conn_add(queue, fd, NULL, &conn)) ||
+	    !good(zcrx_conn_remove(conn)) ||
+	    !good(zcrx_conn_add(queue, fd, NULL, &conn)) ||
+	    !good(zcrx_queue_close(queue)))
 		_exit(1);
-	zcrx_nic_close(nic);
 	_exit(0);
 }
 
@@ -530,7 +558,7 @@ static void death_at_every_step(void)
 
 	EXPECT(fd >= 0);
 	while (die_at_step(++nr, fd)) {
-		EXPECT(good(zcrx_nic_reset(IFNAME)));
+		EXPECT(!system("zcrxctl reset " IFNAME " > /dev/null"));
 		EXPECT(as_found());
 	}
 	EXPECT(as_found());
