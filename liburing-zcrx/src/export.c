@@ -4,9 +4,11 @@
  *
  * The exporter keeps each socket that is steered: as long as it is connected
  * nobody else has its addresses, and its packets are the importer's. When it is
- * not any more the kernel says so (EPOLLHUP), and the steering ends.
+ * not any more the kernel says so (EPOLLHUP), and the steering ends. If it is
+ * connected anew at once there is no EPOLLHUP left to be seen: that is looked for
+ * every second.
  */
-#define _GNU_SOURCE	/* memfd_create(), seals */
+#define _GNU_SOURCE	/* memfd_create(), seals, fallocate() */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "error.h"
 #include "nic.h"
 #include "nic_flow.h"
@@ -27,6 +30,7 @@
 
 #define REQUEST_MS	5000	/* until the first word */
 #define MAX_STEERED	4096
+#define SWEEP_MS	1000
 #define DEFAULT_MEM	((size_t)64 << 20)
 
 /**
@@ -47,6 +51,7 @@ struct steered {
  * @shared: what it is
  * @steered: the sockets
  * @nr_steered: their number
+ * @swept: when they were last looked at, by zcrx_clock()
  */
 struct export {
 	int			sock;
@@ -55,6 +60,7 @@ struct export {
 	struct zcrx_shared	shared;
 	struct steered		*steered;
 	unsigned int		nr_steered;
+	int64_t			swept;
 };
 
 /*
@@ -124,11 +130,23 @@ static struct steered *find_steered(struct export *x, int key)
 	return NULL;
 }
 
-static void let_go(struct export *x, struct steered *steered)
+/* The importer may go on to have the socket, and so would the epoll. */
+static void forget(struct export *x, struct steered *steered)
 {
-	zcrx_nic_unsteer(x->queue->nic, steered->fd);
+	epoll_ctl(x->epoll, EPOLL_CTL_DEL, steered->fd, NULL);
 	close(steered->fd);
 	*steered = x->steered[--x->nr_steered];
+}
+
+/* As long as it is steered it is kept. */
+static int let_go(struct export *x, struct steered *steered)
+{
+	int ret = zcrx_nic_unsteer(x->queue->nic, steered->fd);
+
+	if (!ret)
+		forget(x, steered);
+
+	return ret;
 }
 
 static int check_namespace(int fd)
@@ -190,8 +208,8 @@ static int do_steer(struct export *x, int key, int fd)
 	struct zcrx_nic *nic = x->queue->nic;
 	int ret = check_socket(fd, zcrx_nic_name(nic));
 
-	if (old)
-		let_go(x, old);
+	if (!ret && old)
+		ret = let_go(x, old);
 	if (!ret)
 		ret = zcrx_nic_steer(nic, fd);
 	if (ret)
@@ -224,24 +242,35 @@ static int unsteer(struct export *x, int key)
 {
 	struct steered *steered = find_steered(x, key);
 
-	if (steered)
-		let_go(x, steered);
-
-	return 0;
+	return steered ? let_go(x, steered) : 0;
 }
 
 static int connection_ended(struct export *x, int fd)
 {
 	unsigned int i;
 
-	for (i = 0; i < x->nr_steered; i++) {
-		if (x->steered[i].fd == fd) {
-			let_go(x, &x->steered[i]);
-			break;
-		}
-	}
+	for (i = 0; i < x->nr_steered; i++)
+		if (x->steered[i].fd == fd)
+			return let_go(x, &x->steered[i]);
 
 	return 0;
+}
+
+/* Are they the connections that were steered? */
+static int sweep(struct export *x)
+{
+	unsigned int i = 0;
+	int ret = 0;
+
+	x->swept = zcrx_clock();
+	while (!ret && i < x->nr_steered) {
+		if (zcrx_nic_is_steered(x->queue->nic, x->steered[i].fd))
+			i++;
+		else
+			ret = let_go(x, &x->steered[i]);
+	}
+
+	return ret;
 }
 
 /*
@@ -264,6 +293,9 @@ static int next_request(int sock, struct zcrx_share_request *request,
 		zcrx_share_close_fds(fds);
 		ret = -EPROTO;
 	}
+
+	if (ret == -EMFILE)
+		return zcrx_fail(ret, "whoever sets up queues can't have more files: raise its ulimit -n");
 
 	return ret == -EPROTO ? bad_request() : ret;
 }
@@ -290,32 +322,43 @@ static int serve_request(struct export *x)
 	ret = next_request(x->sock, &request, fds);
 	if (ret == -EPROTO)
 		return refuse(x->sock, ret);
-	if (ret)
+	if (ret && ret != -EMFILE)
 		return ret == -EAGAIN ? 0 : ret;
-	ret = do_request(x, &request, fds);
-	if (ret == -EPROTO)
+	if (!ret)
+		ret = do_request(x, &request, fds);
+	/* What can't be undone alone is with all that there is. */
+	if (ret == -EPROTO || (ret && request.op == ZCRX_SHARE_UNSTEER))
 		return refuse(x->sock, ret);
 
 	return answer(x->sock, ret, zcrx_error());
 }
 
+static int serve_event(struct export *x)
+{
+	struct epoll_event event;
+	int nr = epoll_wait(x->epoll, &event, 1,
+			    x->nr_steered ? SWEEP_MS : -1);
+
+	if (nr < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (!nr)
+		return 0;
+	if (event.data.fd == x->sock)
+		return serve_request(x);
+
+	return connection_ended(x, event.data.fd);
+}
+
 /* Until the importer has gone */
 static void serve(struct export *x)
 {
-	struct epoll_event event;
-	int ret = 0;
+	int ret;
 
-	while (!ret) {
-		ret = epoll_wait(x->epoll, &event, 1, -1);
-		if (ret < 0 && errno == EINTR)
-			ret = 0;
-		else if (ret < 0)
-			ret = -errno;
-		else if (event.data.fd == x->sock)
-			ret = serve_request(x);
-		else
-			ret = connection_ended(x, event.data.fd);
-	}
+	do {
+		ret = serve_event(x);
+		if (!ret && zcrx_clock() >= x->swept + SWEEP_MS)
+			ret = sweep(x);
+	} while (!ret);
 }
 
 /*
@@ -372,12 +415,34 @@ static int open_queue(struct export *x, const struct zcrx_grant *grant)
 	return ret;
 }
 
+/*
+ * Nobody receives into it any more, but the importer may have kept the file, with
+ * memory in it that nobody counts as its own. Without a NIC it can't be told
+ * whether it still receives.
+ */
+static void close_queue(struct export *x)
+{
+	bool unused = x->queue && x->queue->nic;
+	size_t size = unused ? x->queue->area.size : 0;
+
+	zcrx_queue_close(x->queue);
+	if (unused)
+		fallocate(x->shared.mem_fd,
+			  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			  (off_t)size);
+}
+
 static void close_all(struct export *x)
 {
-	while (x->nr_steered)
-		let_go(x, &x->steered[x->nr_steered - 1]);
+	struct steered *last;
+
+	while (x->nr_steered) {
+		last = &x->steered[x->nr_steered - 1];
+		zcrx_nic_unsteer(x->queue->nic, last->fd);
+		forget(x, last);
+	}
 	free(x->steered);
-	zcrx_queue_close(x->queue);
+	close_queue(x);
 	if (x->shared.mem_fd >= 0)
 		close(x->shared.mem_fd);
 	if (x->epoll >= 0)
@@ -399,6 +464,18 @@ static int wait_for_request(int sock)
 			 REQUEST_MS / 1000);
 }
 
+/* It gets into sentences, and so into logs. */
+static bool is_word(const char *word, size_t size)
+{
+	size_t len = strnlen(word, size), i;
+
+	for (i = 0; i < len; i++)
+		if ((unsigned char)word[i] <= ' ' || strchr("/:\x7f", word[i]))
+			return false;
+
+	return len < size;
+}
+
 static int read_wish(int sock, struct zcrx_share_request *request)
 {
 	int fds[ZCRX_SHARE_MAX_FDS], ret;
@@ -412,8 +489,8 @@ static int read_wish(int sock, struct zcrx_share_request *request)
 	if (ret)
 		return zcrx_fail(ret, "the other process has gone without asking for anything");
 	if (request->op == ZCRX_SHARE_OPEN && fds[0] < 0 && !request->pad &&
-	    !request->backend[sizeof(request->backend) - 1] &&
-	    !request->ifname[sizeof(request->ifname) - 1])
+	    is_word(request->backend, sizeof(request->backend)) &&
+	    is_word(request->ifname, sizeof(request->ifname)))
 		return 0;
 	zcrx_share_close_fds(fds);
 

@@ -32,6 +32,8 @@ static int receive_answer(int sock, struct zcrx_share_answer *answer,
 		answer->ret = 0;
 	if (ret == -EPROTO)
 		return zcrx_fail(ret, "what answers is another version of liburing-zcrx, or something else");
+	if (ret == -EMFILE)
+		return zcrx_fail(ret, "there is no room for the queue's files: raise ulimit -n");
 	if (ret == -EAGAIN)
 		return zcrx_fail(-ETIMEDOUT, "the process that sets up queues does not answer");
 	if (ret)

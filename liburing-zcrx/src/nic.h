@@ -30,6 +30,7 @@ void zcrx_nic_wait_unbound(const struct zcrx_nic *nic);
 
 int zcrx_nic_steer(struct zcrx_nic *nic, int fd);
 int zcrx_nic_unsteer(struct zcrx_nic *nic, int fd);
+bool zcrx_nic_is_steered(const struct zcrx_nic *nic, int fd);
 
 int zcrx_nic_find(char ifname[IFNAMSIZ], int fd);
 int zcrx_nic_any(char ifname[IFNAMSIZ]);

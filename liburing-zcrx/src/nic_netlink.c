@@ -333,37 +333,78 @@ int zcrx_hw_try_split(unsigned int ifindex)
  * Features
  */
 
+/**
+ * struct ntuple - is the bit of filters in a set of features?
+ * @all_count: the set has no mask: bits that it names are in it, whereas in one
+ *	       with a mask they have a value
+ * @has_name: the bit that is looked at is that of filters
+ * @has_value: it has a value
+ * @is_set: it is in the set
+ */
+struct ntuple {
+	bool	all_count;
+	bool	has_name;
+	bool	has_value;
+	bool	is_set;
+};
+
 static int on_bit_attr(const struct nlattr *attr, void *data)
 {
-	if (mnl_attr_get_type(attr) == ETHTOOL_A_BITSET_BIT_NAME &&
-	    !strcmp(mnl_attr_get_str(attr), "rx-ntuple-filter"))
-		*(bool *)data = true;
+	struct ntuple *ntuple = data;
+
+	switch (mnl_attr_get_type(attr)) {
+	case ETHTOOL_A_BITSET_BIT_NAME:
+		ntuple->has_name = !strcmp(mnl_attr_get_str(attr),
+					   "rx-ntuple-filter");
+		break;
+	case ETHTOOL_A_BITSET_BIT_VALUE:
+		ntuple->has_value = true;
+		break;
+	}
 
 	return MNL_CB_OK;
 }
 
 static int on_bit(const struct nlattr *attr, void *data)
 {
-	return mnl_attr_parse_nested(attr, on_bit_attr, data);
+	struct ntuple *ntuple = data;
+	int ret;
+
+	ntuple->has_name = false;
+	ntuple->has_value = false;
+	ret = mnl_attr_parse_nested(attr, on_bit_attr, ntuple);
+	if (ntuple->has_name)
+		ntuple->is_set = ntuple->all_count || ntuple->has_value;
+
+	return ret;
 }
 
+/* The kernel says first whether there is a mask. */
 static int on_bitset_attr(const struct nlattr *attr, void *data)
 {
-	if (mnl_attr_get_type(attr) != ETHTOOL_A_BITSET_BITS)
-		return MNL_CB_OK;
+	struct ntuple *ntuple = data;
 
-	return mnl_attr_parse_nested(attr, on_bit, data);
+	switch (mnl_attr_get_type(attr)) {
+	case ETHTOOL_A_BITSET_NOMASK:
+		ntuple->all_count = true;
+		break;
+	case ETHTOOL_A_BITSET_BITS:
+		return mnl_attr_parse_nested(attr, on_bit, ntuple);
+	}
+
+	return MNL_CB_OK;
 }
 
+/* What the driver can switch, and what is on */
 static int on_features_attr(const struct nlattr *attr, void *data)
 {
-	bool *has = data;
+	struct ntuple *sets = data;
 
 	switch (mnl_attr_get_type(attr)) {
 	case ETHTOOL_A_FEATURES_HW:
-		return mnl_attr_parse_nested(attr, on_bitset_attr, &has[0]);
+		return mnl_attr_parse_nested(attr, on_bitset_attr, &sets[0]);
 	case ETHTOOL_A_FEATURES_ACTIVE:
-		return mnl_attr_parse_nested(attr, on_bitset_attr, &has[1]);
+		return mnl_attr_parse_nested(attr, on_bitset_attr, &sets[1]);
 	}
 
 	return MNL_CB_OK;
@@ -385,16 +426,16 @@ static int on_features(const struct nlmsghdr *nlh, void *data)
  */
 int zcrx_hw_ntuple(unsigned int ifindex, bool *available, bool *on)
 {
-	bool has[2] = { false, false };
+	struct ntuple sets[2] = { { .is_set = false } };
 	struct talk *talk;
 	int ret = ethtool_new(ifindex, ETHTOOL_MSG_FEATURES_GET, &talk);
 
 	if (ret)
 		return ret;
-	ret = talk_run(talk, on_features, has);
+	ret = talk_run(talk, on_features, sets);
 	talk_free(talk);
-	*on = has[1];
-	*available = has[0] || has[1];
+	*on = sets[1].is_set;
+	*available = sets[0].is_set || sets[1].is_set;
 
 	return ret;
 }

@@ -420,3 +420,20 @@ int zcrx_nic_unsteer(struct zcrx_nic *nic, int fd)
 
 	return ret;
 }
+
+/**
+ * zcrx_nic_is_steered() - is a socket still the connection that was steered?
+ * @nic: the queue
+ * @fd: what was given to zcrx_nic_steer(), and is open
+ *
+ * Return: false if it listens, is not connected, or is another connection by now.
+ */
+bool zcrx_nic_is_steered(const struct zcrx_nic *nic, int fd)
+{
+	const struct zcrx_steered *steered = find_steered(nic, fd);
+	struct zcrx_flow flows[ZCRX_MAX_FLOWS];
+
+	return steered && zcrx_flows_of_socket(fd, flows) == 1 &&
+	       zcrx_flow_is_connection(flows) &&
+	       zcrx_flow_equal(flows, steered->flows);
+}

@@ -106,7 +106,8 @@ static void take_fds(struct msghdr *hdr, int fds[ZCRX_SHARE_MAX_FDS])
  * @flags: MSG_DONTWAIT or 0
  *
  * Return: 0, or a negative errno, with @fds empty; -ECONNRESET: there will be no
- * more; -EPROTO: a message of another size.
+ * more; -EPROTO: a message of another size; -EMFILE: this process can't have its
+ * files.
  */
 int zcrx_share_receive(int sock, void *msg, size_t size,
 		       int fds[ZCRX_SHARE_MAX_FDS], int flags)
@@ -131,10 +132,14 @@ int zcrx_share_receive(int sock, void *msg, size_t size,
 		return -ECONNRESET;
 
 	take_fds(&hdr, fds);
-	if ((size_t)ret == size && !(hdr.msg_flags & MSG_TRUNC))
+	if ((size_t)ret != size || hdr.msg_flags & MSG_TRUNC)
+		ret = -EPROTO;
+	else if (hdr.msg_flags & MSG_CTRUNC && fds[ZCRX_SHARE_MAX_FDS - 1] < 0)
+		ret = -EMFILE;
+	else
 		return 0;
 	zcrx_share_close_fds(fds);
 	memset(fds, -1, ZCRX_SHARE_MAX_FDS * sizeof(*fds));
 
-	return -EPROTO;
+	return ret;
 }

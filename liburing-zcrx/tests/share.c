@@ -15,8 +15,11 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../src/clock.h"
@@ -375,6 +378,113 @@ static void connection_ends(void)
 	disconnect(1);
 }
 
+/* Milliseconds */
+static long exporter_cpu_time(void)
+{
+	struct timespec time = { .tv_sec = 0 };
+	clockid_t clock;
+
+	if (!clock_getcpuclockid(exporter, &clock))
+		clock_gettime(clock, &time);
+
+	return time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+/* The importer may keep the socket: nobody looks at it for that. */
+static void ended_socket_is_kept(void)
+{
+	long before;
+
+	begin(FAKE_OURS);
+	EXPECT(import_and_connect(1) && says(add(0)));
+	EXPECT(says(zcrx_conn_remove(conn)) && !nr_rules());
+	shutdown(streams[0].fd, SHUT_RDWR);
+	close(streams[0].peer);
+	before = exporter_cpu_time();
+	usleep(500000);
+	EXPECT(exporter_cpu_time() - before < 100);
+	EXPECT(close_queue());
+	stream_close(streams, 1);
+}
+
+static void once_more(void)
+{
+	unsigned int i;
+
+	begin(FAKE_OURS);
+	EXPECT(import_and_connect(1));
+	for (i = 0; i < 3; i++) {
+		EXPECT(says(add(0)) && nr_rules() == 1);
+		EXPECT(says(zcrx_conn_remove(conn)) && !nr_rules());
+	}
+	EXPECT(close_queue());
+	disconnect(1);
+}
+
+static bool connect_anew(int fd, int to)
+{
+	struct sockaddr any = { .sa_family = AF_UNSPEC };
+	struct sockaddr_in addr;
+	socklen_t len = sizeof(addr);
+
+	return !listen(to, 1) &&
+	       !getsockname(to, (struct sockaddr *)&addr, &len) &&
+	       !connect(fd, &any, sizeof(any)) &&
+	       !connect(fd, (struct sockaddr *)&addr, len);
+}
+
+/* It is not hung up when the exporter gets to look at it. */
+static void connected_anew(void)
+{
+	int other = socket(AF_INET, SOCK_STREAM, 0);
+	bool is;
+
+	begin(FAKE_OURS);
+	EXPECT(import_and_connect(1));
+	EXPECT(says(zcrx_conn_add(queue, streams[0].peer, NULL, &conn)));
+	EXPECT(nr_rules() == 1 && !kill(exporter, SIGSTOP));
+	is = connect_anew(streams[0].peer, other);
+	EXPECT(!kill(exporter, SIGCONT) && is && no_rules_soon());
+	EXPECT(close_queue());
+	disconnect(1);
+	close(other);
+}
+
+/* What can't be undone does not stay: the next queue of the NIC undoes it. */
+static void filter_stays(void)
+{
+	int status = -1;
+
+	begin(FAKE_OURS);
+	EXPECT(import_and_connect(1) && says(add(0)));
+	fake_nic->ret_del_rule = -EIO;
+	EXPECT(says(zcrx_conn_remove(conn)));
+	EXPECT(waitpid(exporter, &status, 0) == exporter && !status);
+	EXPECT(nr_rules() == 1);
+	fake_nic->ret_del_rule = 0;
+	EXPECT(says(zcrx_queue_close(queue)));
+	EXPECT(says(zcrx_nic_reset(FAKE_NAME)) && as_found());
+	disconnect(1);
+}
+
+static void no_more_files(void)
+{
+	struct rlimit was, none;
+
+	begin(FAKE_OURS);
+	EXPECT(import_and_connect(1));
+	EXPECT(!prlimit(exporter, RLIMIT_NOFILE, NULL, &was));
+	none = was;
+	none.rlim_cur = 3;
+	EXPECT(!prlimit(exporter, RLIMIT_NOFILE, &none, NULL));
+	EXPECT(add(0) == 1 && strstr(zcrx_error(), "ulimit -n"));
+	EXPECT(says(zcrx_conn_remove(conn)) && !nr_rules());
+	EXPECT(!prlimit(exporter, RLIMIT_NOFILE, &was, NULL));
+	EXPECT(says(add(0)) && nr_rules() == 1);
+	EXPECT(close_queue());
+	disconnect(1);
+}
+
 static void by_filters_only(void)
 {
 	begin(FAKE_OURS);
@@ -627,6 +737,28 @@ static void garbage(void)
 	EXPECT(turned_away(&request, sizeof(request), NULL, 0));
 }
 
+/* What means another interface somewhere, or another line in a log */
+static void no_names(void)
+{
+	static const char *const names[] = {
+		"eth0/../lo", "/", "eth0:1", "eth0\nroot", "eth0 ", "\033[2J",
+		"eth0\x7f",
+	};
+	struct zcrx_share_request request;
+	unsigned int i;
+
+	begin(FAKE_OURS);
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		request = good_request;
+		snprintf(request.ifname, sizeof(request.ifname), "%s",
+			 names[i]);
+		EXPECT(turned_away(&request, sizeof(request), NULL, 0));
+	}
+	request = good_request;
+	snprintf(request.backend, sizeof(request.backend), "a\nb");
+	EXPECT(turned_away(&request, sizeof(request), NULL, 0));
+}
+
 /* Later, with a queue */
 static void garbage_later(void)
 {
@@ -726,6 +858,29 @@ static void importer_dies(void)
 	kill(pid, SIGKILL);
 	EXPECT(waitpid(pid, NULL, 0) == pid);
 	EXPECT(exporter_ends(SERVED));
+}
+
+/* It says goodbye, and keeps the file of the area. */
+static void importer_keeps_memory(void)
+{
+	struct zcrx_share_request request = good_request;
+	struct zcrx_share_answer answer;
+	int fds[ZCRX_SHARE_MAX_FDS];
+	char page[CHUNK] = "";
+	struct stat st;
+
+	begin(FAKE_OURS);
+	request.mem_size = MEM_SIZE;
+	EXPECT(start() && !zcrx_share_send(sock, &request, sizeof(request),
+					   NULL, 0, 0));
+	EXPECT(!zcrx_share_receive(sock, &answer, sizeof(answer), fds, 0));
+	EXPECT(pwrite(fds[0], page, CHUNK, MEM_SIZE - CHUNK) == CHUNK);
+	EXPECT(!fstat(fds[0], &st) && st.st_blocks);
+	close(fds[1]);
+	close(sock);
+	EXPECT(exporter_ends(SERVED));
+	EXPECT(!fstat(fds[0], &st) && !st.st_blocks && st.st_size == MEM_SIZE);
+	close(fds[0]);
 }
 
 /*
@@ -833,6 +988,11 @@ static const struct ktap_case cases[] = {
 	{ "steering", steer },
 	{ "a socket that is removed is closed by close()", closing_closes },
 	{ "steering ends with the connection", connection_ends },
+	{ "a socket that is kept when its connection has ended", ended_socket_is_kept },
+	{ "a socket that is removed, and added again", once_more },
+	{ "a socket that is connected anew", connected_anew },
+	{ "a filter that can't be deleted", filter_stays },
+	{ "the exporter can't have more files", no_more_files },
 	{ "steering by filters only", by_filters_only },
 	{ "steering by RSS if that is allowed", by_rss_if_allowed },
 	{ "no steering of a port", no_port },
@@ -845,11 +1005,13 @@ static const struct ktap_case cases[] = {
 	{ "wrong sockets", wrong_sockets },
 	{ "the importer talks garbage", garbage },
 	{ "the importer talks garbage later", garbage_later },
+	{ "the importer names what is no interface", no_names },
 	{ "the importer sends what is no socket", wrong_file },
 	{ "the importer says nothing", says_nothing },
 	{ "the importer never reads", never_reads },
 	{ "the importer goes at once", never_reads_at_all },
 	{ "the importer dies", importer_dies },
+	{ "the importer keeps the memory", importer_keeps_memory },
 	{ "the importer keeps the ifq", importer_keeps_ifq },
 	{ "the exporter dies", exporter_dies },
 	{ "the exporter sends nonsense", wrong_answers },

@@ -177,7 +177,8 @@ static void stop(int sig)
 /* It ends with the daemon. */
 static void watch_daemon(pid_t daemon)
 {
-	struct sigaction action = { .sa_handler = stop };
+	/* It comes twice if systemd sends it, too, and NICs are put back then. */
+	struct sigaction action = { .sa_handler = stop, .sa_flags = SA_RESTART };
 	sigset_t none;
 
 	sigaction(SIGTERM, &action, NULL);

@@ -14,12 +14,14 @@
  * struct client - a client, in memory that all processes share
  * @pid: the process that serves it, 0: none; the daemon's own word
  * @uid: the client's user
+ * @stranger: no rule is for it; likewise the daemon's own
  * @has_queue: it counts for that user; written by the process that serves it, and
  *	       by the daemon when that is gone
  */
 struct client {
 	pid_t	pid;
 	uid_t	uid;
+	bool	stranger;
 	int	has_queue;
 };
 

@@ -266,6 +266,10 @@ void config_free(struct config *config)
 	}
 }
 
+/*
+ * A group is for users that the system knows: its members can have others, of user
+ * namespaces, as many as they like, who would have queues each.
+ */
 static bool is_for(const struct rule *rule, const struct peer *peer)
 {
 	unsigned int i;
@@ -274,7 +278,7 @@ static bool is_for(const struct rule *rule, const struct peer *peer)
 		return rule->id == peer->uid;
 	for (i = 0; i < peer->nr_groups; i++)
 		if (rule->id == peer->groups[i])
-			return true;
+			return getpwuid(peer->uid);
 
 	return false;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,7 +23,7 @@
 #define STATUS_USAGE	2
 #define FIRST_FD	3	/* of those that systemd passes on */
 #define BACKLOG		16
-#define SPARE		4	/* clients of a user without a queue */
+#define SPARE		4	/* clients of a user, or of all strangers, without a queue */
 #define STOP_MS		5000
 
 static const char help[] =
@@ -70,22 +71,29 @@ static struct client *free_slot(const struct daemon *d)
 	return NULL;
 }
 
-static unsigned int nr_clients_of(const struct daemon *d, uid_t uid)
+/*
+ * Nobody can keep others out by connecting all the time: not as a user, and not as
+ * the many that one may be in a user namespace, whom no rule is for.
+ */
+static bool has_room(const struct daemon *d, uid_t uid, bool stranger)
 {
+	unsigned int max = stranger ? SPARE : d->config.queues + SPARE;
 	unsigned int nr = 0, i;
 
 	for (i = 0; i < MAX_CLIENTS; i++)
-		nr += d->clients[i].pid && d->clients[i].uid == uid;
+		nr += d->clients[i].pid && (stranger ? d->clients[i].stranger :
+						       d->clients[i].uid == uid);
 
-	return nr;
+	return nr < max;
 }
 
 static void begin_to_serve(struct daemon *d, struct client *client, int sock,
-			   const struct peer *peer)
+			   const struct peer *peer, bool stranger)
 {
 	pid_t daemon = getpid(), pid;
 
 	client->uid = peer->uid;
+	client->stranger = stranger;
 	client->has_queue = 0;
 	pid = fork();
 	if (!pid) {
@@ -100,18 +108,19 @@ static void begin_to_serve(struct daemon *d, struct client *client, int sock,
 		client->pid = pid;
 }
 
-/* Nobody can keep others out by connecting all the time. */
 static void accept_client(struct daemon *d)
 {
 	int sock = accept4(d->sock, NULL, NULL, SOCK_CLOEXEC);
 	struct client *client = free_slot(d);
 	struct peer peer;
+	bool stranger;
 
 	if (sock < 0)
 		return;
 	if (client && peer_of(&peer, sock)) {
-		if (nr_clients_of(d, peer.uid) < d->config.queues + SPARE)
-			begin_to_serve(d, client, sock, &peer);
+		stranger = !config_first_for(&d->config, &peer);
+		if (has_room(d, peer.uid, stranger))
+			begin_to_serve(d, client, sock, &peer, stranger);
 		free(peer.groups);
 	}
 	close(sock);
@@ -274,8 +283,20 @@ static void block_signals(struct daemon *d)
 		err(1, "signalfd");
 }
 
+/* For a client's process, which keeps the sockets that it steers. */
+static void allow_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static void start(struct daemon *d)
 {
+	allow_files();
 	if (!config_read(&d->config, d->config_path))
 		exit(1);
 	d->clients = mmap(NULL, MAX_CLIENTS * sizeof(*d->clients),

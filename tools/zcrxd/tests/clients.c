@@ -31,6 +31,9 @@
 #define OUTSIDER	65534	/* nobody */
 #define GROUP		13	/* proxy */
 
+/* From here on there are users of user namespaces. */
+#define FIRST_SUBUID	100000
+
 #define RULES		"allow eth0 bin sys @proxy\n"
 
 int zcrxd_main(int argc, char **argv);
@@ -333,6 +336,16 @@ static void by_group(void)
 	EXPECT(ends(&c) && stop());
 }
 
+/* Who is in a group may be as many others as it likes. */
+static void no_user(void)
+{
+	struct client c = { .uid = FIRST_SUBUID, .gid = GROUP };
+
+	EXPECT(start(RULES));
+	EXPECT(refused(&c, -EACCES, "user 100000"));
+	EXPECT(stop() && !fake_nic->nr_steps);
+}
+
 static void outsiders(void)
 {
 	struct client c = { .uid = OUTSIDER, .gid = OUTSIDER };
@@ -503,33 +516,62 @@ static int nr_served(void)
 	return nr;
 }
 
-/* A user's connections that say nothing take away nobody else's. */
-static void silent(void)
+/* Connect a hundred times, as @nr users from @first on, and say nothing. */
+static void be_silent(uid_t first, unsigned int nr, int ready)
+{
+	gid_t gid = GROUP;
+	unsigned int i;
+
+	if (setgroups(1, &gid))
+		_exit(1);
+	for (i = 0; i < 100; i++) {
+		if (seteuid(first + i % nr))
+			_exit(1);
+		connect_to_daemon();
+		if (seteuid(0))
+			_exit(1);
+	}
+	if (write(ready, "y", 1) != 1)
+		_exit(1);
+	pause();
+}
+
+/* Nobody else is kept out, and the group makes no difference. */
+static bool harmless(uid_t first, unsigned int nr, int max_served)
 {
 	struct client c = { .uid = ALLOWED, .gid = OUTSIDER };
-	int ready[2], i;
-	pid_t pid;
+	int ready[2], served;
 	char byte;
+	pid_t pid;
+	bool ok;
 
-	EXPECT(start(RULES) && !pipe(ready));
+	if (pipe(ready))
+		return false;
 	pid = fork();
-	if (!pid) {
-		if (!become(OUTSIDER, OUTSIDER))
-			_exit(1);
-		for (i = 0; i < 100; i++)
-			connect_to_daemon();
-		if (write(ready[1], "y", 1) != 1)
-			_exit(1);
-		pause();
-	}
-	EXPECT(read(ready[0], &byte, 1) == 1);
-	EXPECT(nr_served() <= 5);
-	EXPECT(!ask(&c) && ends(&c));
-	kill(pid, SIGKILL);
-	EXPECT(waitpid(pid, NULL, 0) == pid);
-	close(ready[0]);
+	if (!pid)
+		be_silent(first, nr, ready[1]);
 	close(ready[1]);
-	EXPECT(stop());
+	ok = read(ready[0], &byte, 1) == 1 && !ask(&c);
+	served = nr_served();
+	ok = ends(&c) && ok && served <= max_served;
+	kill(pid, SIGKILL);
+	close(ready[0]);
+
+	return waitpid(pid, NULL, 0) == pid && ok;
+}
+
+/* A user who may have a queue, and four more connections */
+static void silent(void)
+{
+	EXPECT(start(RULES));
+	EXPECT(harmless(OUTSIDER, 1, 1 + 1 + 4) && stop());
+}
+
+/* All the users that somebody may be, who have four together */
+static void silent_crowd(void)
+{
+	EXPECT(start(RULES));
+	EXPECT(harmless(FIRST_SUBUID, 100, 1 + 4) && stop());
 }
 
 static void garbage(void)
@@ -689,6 +731,7 @@ static void by_systemd(void)
 static const struct ktap_case cases[] = {
 	{ "a user who is allowed", allowed },
 	{ "a group that is allowed", by_group },
+	{ "a user whom nobody knows, in such a group", no_user },
 	{ "users who are not", outsiders },
 	{ "another interface", other_interface },
 	{ "no rules", no_rules },
@@ -699,6 +742,7 @@ static const struct ktap_case cases[] = {
 	{ "too many queues", queues },
 	{ "as many as the NIC has", several },
 	{ "clients that say nothing", silent },
+	{ "many users' clients that say nothing", silent_crowd },
 	{ "a client that talks garbage", garbage },
 	{ "a client that dies", dies },
 	{ "a client that never reads", never_reads },
