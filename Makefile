@@ -8,7 +8,7 @@ TOOLS := memtraffic nic bench iperf3 run zcrxctl zcrxd
 INSTALLED := liburing-zcrx $(addprefix tools/,nic iperf3 run zcrxctl zcrxd)
 VM_FILES := $(addprefix --file ,iperf3 ping build/tools/iperf3/zcrx-iperf3 \
 	build/tools/nic/zcrx-split build/tools/bench/zcrx-bench-recv \
-	build/tools/zcrxctl/zcrxctl \
+	build/tools/zcrxctl/zcrxctl build/tools/zcrxd/zcrxd build/tools/run/zcrx-run \
 	$(addprefix build/examples/,first queue zcrx-relay zcrx-sink storage tensors echo-coro) \
 	build/liburing-zcrx/liburing-zcrx.so.0:/usr/local/lib/liburing-zcrx.so.0)
 

@@ -20,9 +20,13 @@
  *
  * How much that is depends on where segments end. Those of 8948 bytes (MTU 9000)
  * move each chunk's place in the file by 8948 bytes, and so each chunk has ends to
- * be copied. Hence the peer is asked for segments that are whole pages: then pages
- * of the stream are chunks of the memory, and nothing need be copied as long as
- * the peer does not send shorter ones on the way.
+ * be copied. Hence the peer is asked for segments of a page: then pages of the
+ * stream are chunks of the memory, and nothing need be copied as long as the peer
+ * does not send shorter ones on the way. It does where its window ends inside a
+ * page, mostly at a multiple of 128 bytes, after which files with blocks of 512
+ * bytes fare better than those with blocks of a page. The first window is 65535
+ * bytes, an odd number: ten segments, with which senders begin, have to fit into
+ * it. So they are of one page, and not of two.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -55,7 +59,6 @@
 /* Headers of IPv6 and TCP, and the timestamps in each segment */
 #define TIMESTAMPS	12U
 #define HEADERS		(40U + 20U + TIMESTAMPS)
-#define MSS_MAX		32767U		/* that TCP_MAXSEG takes */
 
 /* pos: of what comes next. block, align: what the file and its device ask for. */
 struct file {
@@ -214,41 +217,41 @@ static void copy(struct file *file, const char *data, size_t len)
 	}
 }
 
-static void write_in_place(struct file *file, const struct zcrx_buf *buf,
-			   char *data, size_t len)
+static void write_in_place(struct file *file, const struct zcrx_buf *buf)
 {
-	struct write *w = get_write(file);
+	size_t head = -file->pos & (file->block - 1);
+	size_t whole = (buf->len - head) & ~(file->block - 1);
+	char *data = buf->data;
+	struct write *w;
 
+	copy(file, data, head);
+	write_staged(file);
+	w = get_write(file);
 	w->buf = *buf;
-	w->data = data;
-	w->len = len;
-	file->pos += len;
-	file->in_place += len;
+	w->data = data + head;
+	w->len = whole;
+	file->pos += whole;
+	file->in_place += whole;
+	/* Before the write starts: the buffer goes when that has ended. */
+	copy(file, data + head + whole, buf->len - head - whole);
 	start_write(w);
 }
 
 static void use(struct file *file, const struct zcrx_buf *buf)
 {
 	size_t head = -file->pos & (file->block - 1), len = buf->len, whole;
-	char *data = buf->data;
 
 	if (head > len)
 		head = len;
 	whole = (len - head) & ~(file->block - 1);
-	if (!whole || ((uintptr_t)data + head) & (file->align - 1)) {
-		file->misaligned += whole;
-		file->joined += len - whole;
-		copy(file, data, len);
-		zcrx_release(queue, buf, 1);
+	file->joined += len - whole;
+	if (whole && !(((uintptr_t)buf->data + head) & (file->align - 1))) {
+		write_in_place(file, buf);
 		return;
 	}
-
-	/* The end is copied first: the buffer goes when the rest was written. */
-	file->joined += len - whole;
-	copy(file, data, head);
-	write_staged(file);
-	write_in_place(file, buf, data + head, whole);
-	copy(file, data + head + whole, len - head - whole);
+	file->misaligned += whole;
+	copy(file, buf->data, len);
+	zcrx_release(queue, buf, 1);
 }
 
 /* The last block is written as a whole, and what is too much cut off later. */
@@ -325,21 +328,16 @@ static void open_file(struct file *file, const char *name)
 		     file->block, STAGE_SIZE);
 }
 
-static void ask_for_whole_pages(int listener, const char *ifname)
+static void ask_for_pages(int listener, const char *ifname)
 {
+	int mss = PAGE + TIMESTAMPS;
 	struct ifreq ifr = {};
-	int mss;
 
 	strncpy(ifr.ifr_name, ifname, IFNAMSIZ - 1);
 	if (ioctl(listener, SIOCGIFMTU, &ifr))
 		err(1, "%s", ifname);
-	mss = ifr.ifr_mtu - (int)HEADERS;
-	if (mss > (int)(MSS_MAX - TIMESTAMPS))
-		mss = MSS_MAX - TIMESTAMPS;
-	if (mss < (int)PAGE)
+	if (ifr.ifr_mtu < (int)(PAGE + HEADERS))
 		return;
-	mss -= mss % (int)PAGE;
-	mss += TIMESTAMPS;
 	if (setsockopt(listener, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof(mss)))
 		err(1, "TCP_MAXSEG");
 }
@@ -448,7 +446,7 @@ int main(int argc, char **argv)
 		open_file(&files[i], argv[3 + i]);
 	set_up(argv[1]);
 	listener = listen_on(strtoul(argv[2], NULL, 0), MAX_FILES);
-	ask_for_whole_pages(listener, argv[1]);
+	ask_for_pages(listener, argv[1]);
 	accept_all(listener);
 
 	for (receive(); nr_open; receive()) {

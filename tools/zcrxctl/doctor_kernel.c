@@ -4,7 +4,6 @@
 #include <liburing-zcrx.h>
 #include <linux/capability.h>
 #include <linux/io_uring/query.h>
-#include <linux/io_uring/zcrx.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -64,7 +63,7 @@ static void find_zcrx(struct kernel_can *can, int probed)
 
 	if (!query_zcrx(&zcrx)) {
 		can->zcrx = true;
-		can->rbuf = zcrx.register_flags & ZCRX_REG_RBUF;
+		can->rbuf = zcrx.register_flags & ZCRX_ABI_REG_RBUF;
 		return;
 	}
 	can->zcrx = probed > 0 || probed == -EPERM;
