@@ -45,6 +45,9 @@ kernel-kcsan: deps-kernel	## with KCSAN, which finds data races
 kernel-stock: deps-kernel	## the distribution's source as it is
 	@scripts/kernel stock
 
+kernel-deb: deps-kernel-deb	## Debian packages of a kernel with the series: build/kernel-deb; CONFIG=FILE, else as the running one
+	@scripts/kernel-deb $(CONFIG)
+
 lib: deps-lib			## liburing-zcrx
 	@$(MAKE) -s -C liburing-zcrx
 
@@ -74,5 +77,5 @@ deps-%:
 	@scripts/deps $*
 
 .NOTPARALLEL:
-.PHONY: help demo test soak bench bench-copy vm kernel kernel-debug kernel-kcsan kernel-stock lib tools examples \
+.PHONY: help demo test soak bench bench-copy vm kernel kernel-debug kernel-kcsan kernel-stock kernel-deb lib tools examples \
 	install deb series lint clean
