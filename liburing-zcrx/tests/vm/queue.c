@@ -428,6 +428,84 @@ static void killed(void)
 	in_place("rbuf", 1, MIB, "ZCRX_VM_PEER4");
 }
 
+/*
+ * Refusals
+ */
+
+static bool is_sentence(const char *text, const char *words)
+{
+	bool good = strstr(text, words) && !strchr(text, '\n') &&
+		    text[strlen(text) - 1] != '.';
+
+	printf("# %s\n", text);
+
+	return good;
+}
+
+/* By each back end that does not copy */
+static bool refused(const char *ifname, int err, const char *words)
+{
+	static const char *const backends[] = { "rbuf", "cqe32" };
+	struct zcrx_queue_opts opts;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		init_opts(&opts, backends[i]);
+		opts.ifname = ifname;
+		if (zcrx_queue_open(&queue, &opts) != err || queue ||
+		    !is_sentence(zcrx_error(), words))
+			return false;
+	}
+
+	return true;
+}
+
+/* What comes instead if the application leaves the choice to the library */
+static bool copies(const char *words)
+{
+	bool good = open_by_name(NULL) &&
+		    !strcmp(zcrx_queue_backend(queue), "copy") &&
+		    is_sentence(zcrx_queue_why(queue), words);
+
+	return !zcrx_queue_close(queue) && good;
+}
+
+static void no_such_interface(void)
+{
+	EXPECT(refused("eth9", -ENODEV, "\"eth9\""));
+	EXPECT(as_found());
+}
+
+static void no_privilege(void)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		status = setgid(65534) || setuid(65534) ||
+			 !refused(IFNAME, -EPERM, "run as root") ||
+			 !copies("run as root");
+		fflush(stdout);
+		_exit(status);
+	}
+	EXPECT(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	EXPECT(!WEXITSTATUS(status));
+	EXPECT(as_found());
+}
+
+/* The last case: the NIC is another one from here on. */
+static void single_queue(void)
+{
+	EXPECT(!system("ethtool -X " IFNAME " default"));
+	EXPECT(!system("ethtool -L " IFNAME " combined 1"));
+	EXPECT(note_nic());
+	EXPECT(refused(IFNAME, -ENOSPC, "ethtool -L " IFNAME " combined 2"));
+	EXPECT(copies("one receive queue"));
+	EXPECT(as_found());
+}
+
 static const struct ktap_case cases[] = {
 	{ "rbuf, IPv4", rbuf_v4 },
 	{ "rbuf, IPv6", rbuf_v6 },
@@ -444,6 +522,9 @@ static const struct ktap_case cases[] = {
 	{ "a receive queue that is not there", wrong_queue },
 	{ "a receive queue that is in use", queue_in_use },
 	{ "killed while it receives", killed },
+	{ "no such interface", no_such_interface },
+	{ "no privilege", no_privilege },
+	{ "a NIC with a single queue", single_queue },
 };
 
 int main(void)
