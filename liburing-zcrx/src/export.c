@@ -88,6 +88,16 @@ static int refuse(int sock, int ret)
 	return ret;
 }
 
+static int explain_export(int err)
+{
+	/* Control operations, or this one, are not known. */
+	if (err == -EINVAL || err == -EOPNOTSUPP)
+		return zcrx_fail(-EOPNOTSUPP, "this kernel can't pass a queue on to another process, boot one that can");
+
+	return zcrx_fail(err, "a queue can't be passed on to another process: %s",
+			 strerror(-err));
+}
+
 static int send_queue(const struct export *x)
 {
 	const struct zcrx_shared *shared = &x->shared;
@@ -103,8 +113,7 @@ static int send_queue(const struct export *x)
 
 	fds[1] = zcrx_ifq_export(&x->queue->zc.ifq);
 	if (fds[1] < 0)
-		return zcrx_fail(fds[1], "this kernel can't pass a queue on to another process: %s",
-				 strerror(-fds[1]));
+		return explain_export(fds[1]);
 	snprintf(msg.text, sizeof(msg.text), "%s", zcrx_queue_why(x->queue));
 	ret = zcrx_share_send(x->sock, &msg, sizeof(msg), fds, 2, MSG_DONTWAIT);
 	close(fds[1]);

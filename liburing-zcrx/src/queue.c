@@ -316,7 +316,7 @@ static int check_opts(const struct zcrx_queue_opts *opts)
 		return zcrx_fail(-EINVAL, "memory of the caller's must be page aligned, and have a size");
 	if (opts->ifname && (strlen(opts->ifname) >= IFNAMSIZ ||
 			     !if_nametoindex(opts->ifname)))
-		return zcrx_fail(-ENODEV, "there is no interface \"%s\"",
+		return zcrx_fail(-ENODEV, "there is no interface \"%s\": ip link shows those that there are",
 				 opts->ifname);
 	if (opts->mem_size & page_mask)
 		return zcrx_fail(-EINVAL, "%zu bytes of memory are not whole pages",

@@ -12,6 +12,8 @@
 /**
  * struct fake_ring - the ring
  * @fd: its file
+ * @unknown_flags: of io_uring_setup(), that the kernel does not know
+ * @ret_setup: what comes of making the ring
  * @waiting: the owner sleeps in it
  * @ret_submit: what comes of submitting, nothing is taken then
  * @nr_refusals: how often submitting fails with -EAGAIN
@@ -23,6 +25,8 @@
  */
 struct fake_ring {
 	int		fd;
+	unsigned int	unknown_flags;
+	int		ret_setup;
 	bool		waiting;
 	int		ret_submit;
 	int		nr_refusals;

@@ -635,7 +635,7 @@ static void refusals(void)
 static void old_kernel(void)
 {
 	begin(FAKE_OLD_MAINLINE);
-	EXPECT(refused(-EINVAL, "can't pass a queue on"));
+	EXPECT(refused(-EOPNOTSUPP, "can't pass a queue on"));
 }
 
 static void wrong_opts(void)

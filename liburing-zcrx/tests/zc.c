@@ -21,18 +21,25 @@ static struct zcrx_queue *queue;
 static struct zcrx_conn *conn;
 static int fd;
 
-/* A queue without a NIC, with a connection */
-static bool open_queue(enum fake_kind kind, const char *backend)
+/* A queue without a NIC */
+static int open_on_lo(const char *backend)
 {
 	struct zcrx_queue_opts opts;
 
-	fake_ring_reset(kind);
 	zcrx_queue_opts_init(&opts);
 	opts.ifname = "lo";
 	opts.backend = backend;
 	opts.mem_size = 64 * CHUNK;
+
+	return zcrx_queue_open(&queue, &opts);
+}
+
+/* The same, with a connection */
+static bool open_queue(enum fake_kind kind, const char *backend)
+{
+	fake_ring_reset(kind);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (!zcrx_queue_open(&queue, &opts) &&
+	if (!open_on_lo(backend) &&
 	    !zcrx_conn_add(queue, fd, NULL, &conn))
 		return true;
 	printf("# %s\n", zcrx_error());
@@ -192,6 +199,92 @@ static void close_refused(void)
 	EXPECT(!fake_ring.nr_cancels);
 }
 
+/*
+ * There is no queue
+ */
+
+static bool is_sentence(const char *text, const char *words)
+{
+	return strstr(text, words) && !strchr(text, '\n') &&
+	       text[strlen(text) - 1] != '.';
+}
+
+static bool refused(const char *backend, int err, const char *words)
+{
+	int ret = open_on_lo(backend);
+
+	if (ret == err && !queue && is_sentence(zcrx_error(), words))
+		return true;
+	printf("# %s: %d: %s\n", backend, ret, zcrx_error());
+
+	return false;
+}
+
+/* What comes instead if the application leaves the choice to the library */
+static bool copies(const char *words)
+{
+	bool good = !open_on_lo(NULL) &&
+		    !strcmp(zcrx_queue_backend(queue), "copy") &&
+		    is_sentence(zcrx_queue_why(queue), words);
+
+	return !zcrx_queue_close(queue) && good;
+}
+
+static void no_privilege(void)
+{
+	fake_ring_reset(FAKE_OURS);
+	fake.privileged = false;
+	EXPECT(refused("rbuf", -EPERM, "run as root"));
+	EXPECT(refused("cqe32", -EPERM, "CAP_NET_ADMIN"));
+	EXPECT(copies("run as root"));
+}
+
+static void old_kernels(void)
+{
+	fake_ring_reset(FAKE_NONE);
+	EXPECT(refused("rbuf", -EOPNOTSUPP, "has no zero-copy receive"));
+	EXPECT(refused("cqe32", -EOPNOTSUPP, "boot one that has"));
+	EXPECT(copies("has no zero-copy receive"));
+	fake_ring_reset(FAKE_MAINLINE);
+	EXPECT(refused("rbuf", -EOPNOTSUPP, "back end rbuf"));
+	/* Its zero copy takes a NIC. */
+	fake_ring_reset(FAKE_OLD_MAINLINE);
+	EXPECT(refused("cqe32", -EOPNOTSUPP, "name one"));
+}
+
+/* Linux 6.0, which copies, and those before it */
+static void oldest_kernels(void)
+{
+	fake_ring_reset(FAKE_NONE);
+	fake_ring.unknown_flags = IORING_SETUP_DEFER_TASKRUN;
+	EXPECT(!open_on_lo("copy"));
+	EXPECT(fake.ring_flags & IORING_SETUP_COOP_TASKRUN);
+	EXPECT(!zcrx_queue_close(queue));
+	fake_ring.unknown_flags |= IORING_SETUP_SINGLE_ISSUER;
+	EXPECT(refused("copy", -EOPNOTSUPP, "Linux 6.0 is needed"));
+	fake_ring_reset(FAKE_ENOSYS);
+	fake_ring.ret_setup = -ENOSYS;
+	EXPECT(refused("rbuf", -EOPNOTSUPP, "has no zero-copy receive"));
+	EXPECT(refused("copy", -EOPNOTSUPP, "Linux 6.0 is needed"));
+	EXPECT(refused(NULL, -EOPNOTSUPP, "Linux 6.0 is needed"));
+}
+
+static void no_io_uring(void)
+{
+	fake_ring_reset(FAKE_OURS);
+	fake_ring.ret_setup = -EPERM;
+	EXPECT(refused("copy", -EPERM, "kernel.io_uring_disabled"));
+}
+
+static void not_registered(void)
+{
+	fake_ring_reset(FAKE_OURS);
+	fake.register_err = -ENOMEM;
+	EXPECT(refused("rbuf", -ENOMEM, "ulimit -l"));
+	fake.register_err = -EIO;
+	EXPECT(refused("rbuf", -EIO, strerror(EIO)));
+}
+
 static const struct ktap_case cases[] = {
 	{ "released by another thread, the owner asleep", owner_asleep },
 	{ "released by another thread, the owner busy", owner_busy },
@@ -199,6 +292,11 @@ static const struct ktap_case cases[] = {
 	{ "adding is refused", add_refused },
 	{ "polling is refused", poll_refused },
 	{ "closing is refused, then waits", close_refused },
+	{ "no privilege", no_privilege },
+	{ "kernels that are too old for zero copy", old_kernels },
+	{ "kernels that can just copy, and older ones", oldest_kernels },
+	{ "io_uring is not allowed", no_io_uring },
+	{ "the kernel does not register it", not_registered },
 };
 
 int main(void)

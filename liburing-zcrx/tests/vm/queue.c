@@ -19,6 +19,7 @@
 #include "../../../selftests/pattern.h"
 #include "../../src/nic.h"
 #include "../ktap.h"
+#include "../owner.h"
 #include "guest.h"
 
 #define MAX_FLOWS	32
@@ -356,6 +357,91 @@ static void not_steered(void)
 }
 
 /*
+ * Two processes
+ */
+
+/*
+ * A connection that no other owner's connection is in the way of: those that
+ * have the same entry of the RSS table can't be told apart.
+ */
+static bool add_own_flow(void)
+{
+	struct flow *flow = &flows[0];
+	unsigned int tries;
+	int ret;
+
+	nr_flows = 1;
+	for (tries = 0; tries < 8; tries++) {
+		memset(flow, 0, sizeof(*flow));
+		flow->fd = connect_peer("ZCRX_VM_PEER4");
+		if (flow->fd < 0)
+			return false;
+		ret = zcrx_conn_add(queue, flow->fd, flow, &flow->conn);
+		if (ret <= 0)
+			return good(ret);
+		zcrx_conn_remove(flow->conn);
+		close(flow->fd);
+	}
+
+	return false;
+}
+
+static bool receive_one(unsigned int bytes)
+{
+	bool all = add_own_flow() && make_room(flows[0].fd, bytes) &&
+		   request_all(bytes) && receive_all(bytes) &&
+		   !zcrx_conn_remove(flows[0].conn);
+
+	close(flows[0].fd);
+
+	return all;
+}
+
+/* Receives one connection after the other until it is told to go. */
+static void receive_on(int rxq, int ready, int go)
+{
+	struct pollfd pfd = { .fd = go, .events = POLLIN };
+	unsigned long long bytes = 0;
+	struct zcrx_queue_opts opts;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	init_opts(&opts, "rbuf");
+	opts.rxq = rxq;
+	if (!good(zcrx_queue_open(&queue, &opts)))
+		_exit(1);
+	do {
+		if (!receive_one(4 * MIB) ||
+		    (!bytes && write(ready, "y", 1) != 1))
+			_exit(1);
+		bytes += 4 * MIB;
+	} while (!poll(&pfd, 1, 0));
+	if (zc_bytes() < bytes / 100 * 95)
+		_exit(2);
+	_exit(zcrx_queue_close(queue) != 0);
+}
+
+/* Neither disturbs the other's settings when it comes, and when it goes. */
+static void two_processes(void)
+{
+	unsigned long long packets;
+	struct owner other;
+
+	EXPECT(owner_start(&other, receive_on, 1));
+	EXPECT(open_by_name("rbuf"));
+	EXPECT(has_queue(LAST_QUEUE));
+	packets = packets_of(1);
+	EXPECT(receive_one(8 * MIB));
+	EXPECT(packets_of(1) > packets);
+	EXPECT(zc_bytes() >= 8ULL * MIB / 100 * 95);
+	EXPECT(good(zcrx_queue_close(queue)));
+	packets = packets_of(1);
+	usleep(500000);
+	EXPECT(split_is_on() && packets_of(1) > packets);
+	EXPECT(owner_ends(&other));
+	EXPECT(as_found());
+}
+
+/*
  * Receive queues
  */
 
@@ -428,6 +514,84 @@ static void killed(void)
 	in_place("rbuf", 1, MIB, "ZCRX_VM_PEER4");
 }
 
+/*
+ * Refusals
+ */
+
+static bool is_sentence(const char *text, const char *words)
+{
+	bool good = strstr(text, words) && !strchr(text, '\n') &&
+		    text[strlen(text) - 1] != '.';
+
+	printf("# %s\n", text);
+
+	return good;
+}
+
+/* By each back end that does not copy */
+static bool refused(const char *ifname, int err, const char *words)
+{
+	static const char *const backends[] = { "rbuf", "cqe32" };
+	struct zcrx_queue_opts opts;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		init_opts(&opts, backends[i]);
+		opts.ifname = ifname;
+		if (zcrx_queue_open(&queue, &opts) != err || queue ||
+		    !is_sentence(zcrx_error(), words))
+			return false;
+	}
+
+	return true;
+}
+
+/* What comes instead if the application leaves the choice to the library */
+static bool copies(const char *words)
+{
+	bool good = open_by_name(NULL) &&
+		    !strcmp(zcrx_queue_backend(queue), "copy") &&
+		    is_sentence(zcrx_queue_why(queue), words);
+
+	return !zcrx_queue_close(queue) && good;
+}
+
+static void no_such_interface(void)
+{
+	EXPECT(refused("eth9", -ENODEV, "\"eth9\""));
+	EXPECT(as_found());
+}
+
+static void no_privilege(void)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		status = setgid(65534) || setuid(65534) ||
+			 !refused(IFNAME, -EPERM, "run as root") ||
+			 !copies("run as root");
+		fflush(stdout);
+		_exit(status);
+	}
+	EXPECT(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	EXPECT(!WEXITSTATUS(status));
+	EXPECT(as_found());
+}
+
+/* The last case: the NIC is another one from here on. */
+static void single_queue(void)
+{
+	EXPECT(!system("ethtool -X " IFNAME " default"));
+	EXPECT(!system("ethtool -L " IFNAME " combined 1"));
+	EXPECT(note_nic());
+	EXPECT(refused(IFNAME, -ENOSPC, "ethtool -L " IFNAME " combined 2"));
+	EXPECT(copies("one receive queue"));
+	EXPECT(as_found());
+}
+
 static const struct ktap_case cases[] = {
 	{ "rbuf, IPv4", rbuf_v4 },
 	{ "rbuf, IPv6", rbuf_v6 },
@@ -441,9 +605,13 @@ static const struct ktap_case cases[] = {
 	{ "cqe32, by poll()", cqe32_polled },
 	{ "opened by a socket", by_socket },
 	{ "a connection that can't be steered", not_steered },
+	{ "two processes", two_processes },
 	{ "a receive queue that is not there", wrong_queue },
 	{ "a receive queue that is in use", queue_in_use },
 	{ "killed while it receives", killed },
+	{ "no such interface", no_such_interface },
+	{ "no privilege", no_privilege },
+	{ "a NIC with a single queue", single_queue },
 };
 
 int main(void)
