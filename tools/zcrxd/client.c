@@ -174,19 +174,23 @@ static void stop(int sig)
 	shutdown(client_sock, SHUT_RDWR);
 }
 
-/* It ends with the daemon. */
+/*
+ * It ends with the daemon, and by SIGTERM alone: others stay blocked. Ctrl-C is for
+ * the daemon, and would end us before the NIC is put back.
+ */
 static void watch_daemon(pid_t daemon)
 {
 	/* It comes twice if systemd sends it, too, and NICs are put back then. */
 	struct sigaction action = { .sa_handler = stop, .sa_flags = SA_RESTART };
-	sigset_t none;
+	sigset_t set;
 
 	sigaction(SIGTERM, &action, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != daemon)
 		stop(SIGTERM);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 /**

@@ -640,6 +640,19 @@ static void stopped(void)
 	EXPECT(ends(&c));
 }
 
+/* By Ctrl-C, which is for the clients' processes, too: they put the NIC back. */
+static void interrupted(void)
+{
+	struct client c = { .uid = ALLOWED, .gid = OUTSIDER, .connects = true };
+	int status = -1;
+
+	EXPECT(start(RULES) && !setpgid(daemon_pid, daemon_pid));
+	EXPECT(!ask(&c) && !c.result.added);
+	kill(-daemon_pid, SIGINT);
+	EXPECT(waitpid(daemon_pid, &status, 0) == daemon_pid && !status);
+	EXPECT(as_found() && ends(&c));
+}
+
 static void killed(void)
 {
 	struct client c = { .uid = ALLOWED, .gid = OUTSIDER, .connects = true };
@@ -747,6 +760,7 @@ static const struct ktap_case cases[] = {
 	{ "a client that dies", dies },
 	{ "a client that never reads", never_reads },
 	{ "the daemon is stopped", stopped },
+	{ "the daemon is interrupted, with its clients' processes", interrupted },
 	{ "the daemon is killed", killed },
 	{ "the daemon is stopped, a client keeps its queue", stopped_in_spite },
 	{ "started by systemd", by_systemd },
