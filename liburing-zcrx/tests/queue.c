@@ -181,7 +181,22 @@ static void sixteen(void)
 static void many(void)
 {
 	reset_opts();
-	bytes_of(STREAM_MAX, 128 * KIB, 5000);
+	bytes_of(256, 128 * KIB, 5000);
+}
+
+static void thousands(void)
+{
+	struct rlimit limit, more;
+
+	EXPECT(!getrlimit(RLIMIT_NOFILE, &limit));
+	more.rlim_cur = 2 * STREAM_MAX + 64;
+	more.rlim_max = limit.rlim_max > more.rlim_cur ? limit.rlim_max :
+							 more.rlim_cur;
+	if (setrlimit(RLIMIT_NOFILE, &more))
+		SKIP("needs more open files");
+	reset_opts();
+	bytes_of(STREAM_MAX, 20 * KIB, 7000);
+	EXPECT(!setrlimit(RLIMIT_NOFILE, &limit));
 }
 
 static void small_pieces(void)
@@ -1149,6 +1164,7 @@ static const struct ktap_case cases[] = {
 	{ "1 connection", one },
 	{ "16 connections", sixteen },
 	{ "256 connections", many },
+	{ "2048 connections", thousands },
 	{ "small pieces", small_pieces },
 	{ "little memory", little_memory },
 	{ "a budget of one buffer", little_budget },

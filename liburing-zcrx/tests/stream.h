@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define STREAM_MAX	256
+#define STREAM_MAX	2048
 
 /**
  * struct stream - a connection
