@@ -17,8 +17,9 @@ static inline int listen_on(unsigned int port, int backlog)
 
 	addr.sin6_family = AF_INET6;
 	addr.sin6_port = htons((uint16_t)port);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	if (fd < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	    bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
 	    listen(fd, backlog))
 		err(1, "listen on port %u", port);
 

@@ -124,8 +124,7 @@ static void start_write(struct write *w)
 
 	if (fixed)
 		io_uring_prep_write_fixed(sqe, w->file->fd, w->data, w->len,
-					  w->pos, w->data == w->stage ?
-							  STAGE : MEM);
+					  w->pos, w->buf.data ? MEM : STAGE);
 	else
 		io_uring_prep_write(sqe, w->file->fd, w->data, w->len, w->pos);
 	io_uring_sqe_set_data(sqe, w);

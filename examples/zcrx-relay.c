@@ -46,6 +46,7 @@ static struct addrinfo *target;
 static struct zcrx_out_counters total;
 static struct pair *closed;
 static unsigned long nr_accepted, nr_closed, nr_broken;
+static bool full;		/* of open files */
 static volatile sig_atomic_t stopped;
 
 static void count(const struct zcrx_out *out)
@@ -63,6 +64,7 @@ static void close_side(struct side *side)
 	if (zcrx_conn_remove(side->conn) || zcrx_out_remove(side->out))
 		errx(1, "%s", zcrx_error());
 	close(side->fd);
+	full = false;
 }
 
 /* The batch that is being dealt with may have more of it, so it is freed later. */
@@ -163,8 +165,10 @@ static void accept_one(int listener)
 	int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC), fd;
 	struct pair *pair;
 
-	if (client < 0)		/* gone already */
+	if (client < 0) {	/* gone already; or it waits for others to go */
+		full = errno == EMFILE || errno == ENFILE;
 		return;
+	}
 	nr_accepted++;
 	fd = connect_to_target();
 	if (fd < 0) {
@@ -192,8 +196,7 @@ static void relay(int listener, unsigned long max)
 	sigemptyset(&none);
 	for (;;) {
 		pass_all_on();
-		if (max && nr_accepted == max)
-			fds[1].fd = -1;
+		fds[1].fd = full || (max && nr_accepted == max) ? -1 : listener;
 		if (stopped || (max && nr_closed == max))
 			return;
 		/* Signals come here, and nowhere else. */
@@ -227,8 +230,9 @@ static int listen_on(const char *port)
 	};
 	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	if (fd < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) ||
+	    bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
 	    listen(fd, SOMAXCONN))
 		err(1, "listen on port %s", port);
 

@@ -363,14 +363,17 @@ int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq)
  *
  * If the queue is still bound, since a forked child has the ring, say, nothing is
  * steered to it any more. What can't be put back now, header split then, is by the
- * next zcrx_nic_open() or zcrx_nic_reset(): the record stays, without a lock.
+ * next zcrx_nic_open() or zcrx_nic_reset(): the record stays, without a lock. It
+ * says nothing: what is told is why the caller gives up.
  */
 void zcrx_nic_close(struct zcrx_nic *nic)
 {
+	struct zcrx_sentence why;
 	struct zcrx_owners owners;
 
 	if (!nic)
 		return;
+	zcrx_sentence_keep(&why);
 	zcrx_owners_wait_unbound(nic->ifindex, nic->rec->queue);
 	if (!zcrx_nic_begin(nic, &owners)) {
 		if (zcrx_owners_is_bound(nic->ifindex, nic->rec->queue))
@@ -379,6 +382,7 @@ void zcrx_nic_close(struct zcrx_nic *nic)
 			zcrx_owners_put_back(&owners, nic->rec);
 		zcrx_owners_end(&owners);
 	}
+	zcrx_sentence_restore(&why);
 	destroy(nic);
 }
 

@@ -412,6 +412,21 @@ static void first_sentence(void)
 	EXPECT(resets() && as_found());
 }
 
+/* Whoever closes because of an error tells of that one. */
+static void no_sentence(void)
+{
+	struct zcrx_nic *nic, *none;
+
+	begin();
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(zcrx_nic_open(&none, "no-such-nic", -1) == -ENODEV);
+	fake_nic->ret_split_off = -ENXIO;
+	zcrx_nic_close(nic);
+	EXPECT(strstr(zcrx_error(), "no-such-nic"));
+	fake_nic->ret_split_off = 0;
+	EXPECT(resets() && as_found());
+}
+
 static void one_sentence(void)
 {
 	struct zcrx_nic *nic;
@@ -1304,6 +1319,7 @@ static const struct ktap_case cases[] = {
 	{ "another NIC has the number", another_nic },
 	{ "the directory of records goes", directory_goes },
 	{ "the first error is told", first_sentence },
+	{ "to close says nothing", no_sentence },
 	{ "errno and sentence are of one error", one_sentence },
 	{ "description", describe },
 	{ "a queue is kept", keep_queue },

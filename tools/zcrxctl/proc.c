@@ -94,6 +94,17 @@ bool proc_is_here(pid_t pid)
 	return netns && inode_of(pid, "ns/net") == netns;
 }
 
+/**
+ * proc_clean_name() - make the name of a process fit for a terminal
+ * @name: whatever the process calls itself; control characters become "?"
+ */
+void proc_clean_name(char name[16])
+{
+	for (; *name; name++)
+		if (iscntrl((unsigned char)*name))
+			*name = '?';
+}
+
 static void read_name(pid_t pid, char name[16])
 {
 	char path[PATH_MAX];
@@ -106,6 +117,7 @@ static void read_name(pid_t pid, char name[16])
 	if (fscanf(file, "%15[^\n]", name) != 1)
 		name[0] = '\0';
 	fclose(file);
+	proc_clean_name(name);
 }
 
 /* An io_uring, or an ifq's exported file */

@@ -50,6 +50,7 @@ const char *proc_root(void);
 double proc_now(void);
 bool proc_has_process(pid_t pid);
 bool proc_is_here(pid_t pid);
+void proc_clean_name(char name[16]);
 bool proc_has_file(const struct holder *holder, ino_t ring);
 void proc_find(struct proc_ifqs *ifqs);
 

@@ -20,13 +20,14 @@ static int refused(int ret)
 	return ret == -ENODEV ? STATUS_USAGE : STATUS_MISSING;
 }
 
-/* What another description of the interface says that is new */
+/* What another description of the interface says that is new, nothing on failure */
 static int compare(const char *ifname, const struct zcrx_nic_info *before,
 		   struct changes *changes)
 {
 	struct zcrx_nic_info after;
 	int ret = zcrx_nic_describe(ifname, &after);
 
+	*changes = (struct changes){ .nr = 0 };
 	if (ret)
 		return ret;
 	changes_find(changes, before, &after);
@@ -97,9 +98,10 @@ static int set_up(const struct options *options,
 
 	if (queue < 0)
 		return queue;
+	/* It is set up all the same. */
 	ret = compare(options->what, before, &changes);
 	if (ret)
-		return ret;
+		warnx("what has changed can't be told: %s", zcrx_error());
 	if (options->json)
 		print_setup_json(options->what, queue, &changes);
 	else

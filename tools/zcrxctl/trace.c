@@ -150,15 +150,17 @@ static void print_copy_json(const struct tracer *tracer,
 	print_json(json, JSON_C_TO_STRING_PLAIN);
 }
 
-static int on_copy(void *data, void *copy, size_t size)
+static int on_copy(void *data, void *record, size_t size)
 {
+	struct copy copy = *(const struct copy *)record;
 	struct tracer *tracer = data;
 
 	(void)size;
+	proc_clean_name(copy.name);
 	if (tracer->json)
-		print_copy_json(tracer, copy);
+		print_copy_json(tracer, &copy);
 	else
-		print_copy(tracer, copy);
+		print_copy(tracer, &copy);
 
 	return tracer->left && !--tracer->left ? -ECANCELED : 0;
 }
