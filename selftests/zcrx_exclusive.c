@@ -572,7 +572,8 @@ static bool give_memory(int fd)
 	return true;
 }
 
-static int open_xsk(struct netlink *nl)
+/* One that was closed may be late to let go of the queue. */
+static int bind_xsk(int fd)
 {
 	struct sockaddr_xdp addr = {
 		.sxdp_family	= AF_XDP,
@@ -580,14 +581,27 @@ static int open_xsk(struct netlink *nl)
 		.sxdp_ifindex	= nic_ifindex(),
 		.sxdp_queue_id	= nic.rxq,
 	};
+	unsigned int ms;
+
+	for (ms = 0; ms < PATIENCE_MS; ms += 20) {
+		if (!bind(fd, (struct sockaddr *)&addr, sizeof(addr)))
+			return 0;
+		if (errno != EBUSY)
+			return -errno;
+		proc_sleep_ms(20);
+	}
+
+	return -EBUSY;
+}
+
+static int open_xsk(struct netlink *nl)
+{
 	int ret;
 
 	xsk = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
-	if (give_memory(xsk) &&
-	    !bind(xsk, (struct sockaddr *)&addr, sizeof(addr)))
-		return 0;
-	ret = -errno;
-	close(xsk);
+	ret = give_memory(xsk) ? bind_xsk(xsk) : -errno;
+	if (ret)
+		close(xsk);
 
 	return ret;
 }
