@@ -19,7 +19,7 @@ demo: deps-demo kernel tools	## iperf3 in the VM, plain and through zero copy: f
 	@scripts/demo
 
 test: deps-test			## all that can be checked here; TESTS='lib iperf3*' chooses
-	@scripts/runtests $(TESTS)
+	@scripts/runtests --again $(TESTS)
 
 soak: deps-test			## the long form of the tests of reliability; MINUTES=90 bounds it
 	@scripts/runtests --list scripts/tests/soak $(if $(MINUTES),--minutes $(MINUTES)) $(TESTS)
