@@ -25,6 +25,7 @@
 #define WRITE_SIZE	(64 << 10)
 #define NR_FLOWS	4
 #define SECONDS		5
+#define PATIENCE_S	200
 
 /* So many rounds with the same ifq, then it is registered anew */
 #define EPOCH_ROUNDS	256
@@ -727,7 +728,7 @@ static bool goes_on(const struct report *report, const struct neighbour *n,
 	time_t now = time(NULL);
 
 	return rounds < nr_rounds() || now < begin + SECONDS ||
-	       (!saw_enough(report, n) && now < begin + NEIGHBOUR_STALL_S);
+	       (!saw_enough(report, n) && now < begin + PATIENCE_S);
 }
 
 static void check_neighbour(struct __test_metadata *_metadata,
