@@ -14,7 +14,8 @@ from linux import BUILD, Error, GIT_ENV, ROOT, git
 DIR = os.path.join(BUILD, 'check')
 TREE = os.path.join(DIR, 'linux')
 OUT = os.path.join(DIR, 'out')
-WARNING = re.compile(r'^\S+?(?:\.[chS]|\.tmp_\S+):(?:\d+:)*\s+(?:warning|error): .*$', re.M)
+WARNING = re.compile(r'^\S+?(?:\.[chS]|\.tmp_\S+):(?:\d+:)*\s+(?:warning|(?:fatal )?error): .*$',
+                     re.M)
 
 
 def run_git(*args, **kwargs):
@@ -75,7 +76,7 @@ def warnings(output):
 
 def complaints(status, output, known):
     """What make had to say that is not known; at least something if it failed."""
-    found = warnings(output)
-    if status and not found:
+    new = [text for key, text in warnings(output).items() if key not in known]
+    if status and not new:
         return output.splitlines()[-15:]
-    return [text for key, text in found.items() if key not in known]
+    return new
