@@ -367,6 +367,7 @@ class Machine:
             status, sentence = self.failure
             show_log(self.log_lines()[-TAIL:])
             print(f'vm: {sentence}', file=sys.stderr)
+            self.complaint()
             return status
         return self.status or SPLAT if self.complaint() else self.status
 
