@@ -245,6 +245,38 @@ static ssize_t trunc_read(struct flow *flow, unsigned char *buf)
 const struct plain_way plain_trunc = { .read = trunc_read };
 
 /*
+ * MSG_SOCK_DEVMEM: an area is no device's memory. Bytes are copied, and nothing is
+ * said to be where it can't be read.
+ */
+
+#ifndef MSG_SOCK_DEVMEM
+#define MSG_SOCK_DEVMEM	0x2000000
+#endif
+
+static ssize_t devmem_read(struct flow *flow, unsigned char *buf)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = PLAIN_SIZE };
+	char control[256];
+	struct msghdr msg = {
+		.msg_iov	= &iov,
+		.msg_iovlen	= 1,
+		.msg_control	= control,
+		.msg_controllen	= sizeof(control),
+	};
+	ssize_t n = recvmsg(flow->fd, &msg, MSG_SOCK_DEVMEM);
+
+	if (n >= 0 && msg.msg_controllen) {
+		ksft_print_msg("MSG_SOCK_DEVMEM gave %zu bytes of control\n",
+			       msg.msg_controllen);
+		return -EBADMSG;
+	}
+
+	return result(n);
+}
+
+const struct plain_way plain_devmem = { .read = devmem_read };
+
+/*
  * MSG_WAITALL: less than asked for comes at the end only
  */
 

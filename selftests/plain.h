@@ -35,6 +35,7 @@ extern const struct plain_way plain_recv;
 extern const struct plain_way plain_recvmsg;
 extern const struct plain_way plain_readv;
 extern const struct plain_way plain_trunc;
+extern const struct plain_way plain_devmem;
 extern const struct plain_way plain_waitall;
 extern const struct plain_way plain_peek;
 extern const struct plain_way plain_zerocopy;

@@ -15,6 +15,8 @@
 #define AREA_SIZE	(32 << 20)
 #define WRITE_SIZE	(128 << 10)
 #define NR_FLOWS	4
+#define IN_PLACE	(256 << 10)
+#define IN_PLACE_LIMIT	(64 << 20)
 #define TIMEOUT_S	1800
 
 /*
@@ -287,6 +289,12 @@ TEST_F_TIMEOUT(disturbed, sha256, TIMEOUT_S)
 	waitpid(self->pid, NULL, 0);
 	EXPECT_FALSE(self->shared->failed) TH_LOG("the NIC refused");
 	EXPECT_EQ(self->rounds, self->shared->rounds);
+
+	/* The queue is still one for zero copy. */
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, FLOW_ENDLESS,
+				     WRITE_SIZE)) TH_LOG("%s", r->why);
+	EXPECT_TRUE(receiver_run_in_place(r, IN_PLACE, IN_PLACE_LIMIT))
+		TH_LOG("%s", r->why);
 }
 
 ZCRX_TEST_MAIN

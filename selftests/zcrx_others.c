@@ -125,6 +125,7 @@ FIXTURE_VARIANT_ADD(plain, recv) { .way = &plain_recv };
 FIXTURE_VARIANT_ADD(plain, recvmsg) { .way = &plain_recvmsg };
 FIXTURE_VARIANT_ADD(plain, readv) { .way = &plain_readv };
 FIXTURE_VARIANT_ADD(plain, msg_trunc) { .way = &plain_trunc };
+FIXTURE_VARIANT_ADD(plain, msg_sock_devmem) { .way = &plain_devmem };
 FIXTURE_VARIANT_ADD(plain, msg_waitall) { .way = &plain_waitall };
 FIXTURE_VARIANT_ADD(plain, msg_peek) { .way = &plain_peek };
 FIXTURE_VARIANT_ADD(plain, tcp_zerocopy) { .way = &plain_zerocopy };
