@@ -1025,7 +1025,7 @@ static void next_case(struct __test_metadata *_metadata,
 	link_parts(c);
 }
 
-/* Of what is tried in turn, each so many-th is, where there is no NIC */
+/* Of what is tried in turn, each so many-th is */
 static unsigned int turn_step(void)
 {
 	const char *every = getenv("ZCRX_FUZZ_EVERY");
@@ -1035,7 +1035,7 @@ static unsigned int turn_step(void)
 
 static unsigned int value_step(bool nic, unsigned int nr_values)
 {
-	return nic ? nr_values / NIC_VALUES : turn_step();
+	return turn_step() * (nic ? nr_values / NIC_VALUES : 1);
 }
 
 static void values_of_word(struct __test_metadata *_metadata,
@@ -1111,7 +1111,7 @@ static void ends_of_part(struct __test_metadata *_metadata,
 			 FIXTURE_DATA(calls) *self, enum shape shape,
 			 unsigned int part)
 {
-	size_t mapped, step = self->nic ? NIC_STEP : turn_step();
+	size_t mapped, step = turn_step() * (self->nic ? NIC_STEP : 1);
 	struct call c;
 	int ret, right;
 
