@@ -662,6 +662,22 @@ static unsigned int zc_nr_chances(struct zcrx_queue *q)
 	return nr < UINT32_MAX ? (unsigned int)nr : UINT32_MAX;
 }
 
+/*
+ * To copy to, mainline takes chunks that it knows to be free: it looks into the
+ * refill ring when the NIC needs some, and when it is told to.
+ */
+static unsigned int cqe32_nr_chances(struct zcrx_queue *q)
+{
+	unsigned int nr = zc_nr_chances(q);
+
+	if (nr) {
+		zcrx_refill_submit(&q->zc.ifq);
+		zcrx_resume(&q->zc.ifq);
+	}
+
+	return nr;
+}
+
 static bool cqe32_wants_retry(struct zcrx_queue *q)
 {
 	return q->nr_starved;
@@ -731,7 +747,7 @@ const struct zcrx_backend zcrx_backend_cqe32 = {
 	.read		= cqe32_read,
 	.give_back	= zc_give_back,
 	.flush		= zc_flush,
-	.nr_chances	= zc_nr_chances,
+	.nr_chances	= cqe32_nr_chances,
 	.prepare_wait	= cqe32_prepare_wait,
 	.wants_retry	= cqe32_wants_retry,
 	.retry		= zc_retry,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../src/clock.h"
+#include "../src/syscall.h"
 #include "fake_ring.h"
 #include "ktap.h"
 
@@ -127,6 +128,31 @@ static void owner_busy(void)
 	pthread_join(thread, NULL);
 	EXPECT(zcrx_receive(queue, &more, 1, WAIT_MS) == 1 && more.data);
 	EXPECT(is_back(0));
+	close_queue();
+}
+
+/*
+ * The kernel has no chunk to copy to
+ */
+
+/* Mainline is told to look for what was given back, then asked for more. */
+static void out_of_chunks(void)
+{
+	struct zcrx_buf none;
+
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	EXPECT(fake_ring_receive(fd, CHUNK, 100));
+	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1);
+	EXPECT(fake_ring_end(fd, -ENOMEM));
+	EXPECT(zcrx_receive(queue, &none, 1, 0) == 0);
+	EXPECT(!fake_ring_receive(fd, 0, 100));
+	fake.nr_calls = 0;
+	zcrx_release(queue, &buf, 1);
+	EXPECT(zcrx_receive(queue, &none, 1, 0) == 0);
+	EXPECT(fake.nr_calls == 1 && fake.opcode == ZCRX_REGISTER_CTRL &&
+	       fake.ctrl.op == ZCRX_ABI_CTRL_FLUSH_RQ);
+	EXPECT(is_back(CHUNK));
+	EXPECT(fake_ring_receive(fd, 0, 100));
 	close_queue();
 }
 
@@ -288,6 +314,7 @@ static void not_registered(void)
 static const struct ktap_case cases[] = {
 	{ "released by another thread, the owner asleep", owner_asleep },
 	{ "released by another thread, the owner busy", owner_busy },
+	{ "no chunk to copy to", out_of_chunks },
 	{ "removing is refused", remove_refused },
 	{ "adding is refused", add_refused },
 	{ "polling is refused", poll_refused },
