@@ -290,6 +290,7 @@ static int64_t run_requests(void)
 	unsigned int i;
 	eventfd_t value;
 
+	sq_flags = fake_ring.says_work ? IORING_SQ_TASKRUN : 0;
 	if (fake_ring.late_notification)
 		fake_ring_notify(fake_ring.late_notification, 0);
 	fake_ring.late_notification = 0;

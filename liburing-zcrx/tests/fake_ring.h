@@ -15,6 +15,7 @@
  * @unknown_flags: of io_uring_setup(), that the kernel does not know
  * @ret_setup: what comes of making the ring
  * @waiting: the owner sleeps in it
+ * @says_work: it says that it has some, for ever
  * @ret_submit: what comes of submitting, nothing is taken then
  * @nr_refusals: how often submitting fails with -EAGAIN
  * @nr_cancels: how often cancelling finds a request that a worker has
@@ -28,6 +29,7 @@ struct fake_ring {
 	unsigned int	unknown_flags;
 	int		ret_setup;
 	bool		waiting;
+	bool		says_work;
 	int		ret_submit;
 	int		nr_refusals;
 	int		nr_cancels;

@@ -156,6 +156,16 @@ static void out_of_chunks(void)
 	close_queue();
 }
 
+/* As Linux 7.3 does, and has none */
+static void work_for_ever(void)
+{
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	fake_ring.says_work = true;
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0);
+	EXPECT(zcrx_receive(queue, &buf, 1, 1) == 0);
+	close_queue();
+}
+
 /*
  * The kernel refuses
  */
@@ -315,6 +325,7 @@ static const struct ktap_case cases[] = {
 	{ "released by another thread, the owner asleep", owner_asleep },
 	{ "released by another thread, the owner busy", owner_busy },
 	{ "no chunk to copy to", out_of_chunks },
+	{ "the kernel says that it has work", work_for_ever },
 	{ "removing is refused", remove_refused },
 	{ "adding is refused", add_refused },
 	{ "polling is refused", poll_refused },
