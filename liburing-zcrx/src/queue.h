@@ -504,6 +504,7 @@ void zcrx_out_free_dead(struct zcrx_queue *q);
 void zcrx_out_free_all(struct zcrx_queue *q);
 
 /* queue_release.c */
+void zcrx_queue_wake_owner(struct zcrx_queue *q);
 void zcrx_queue_flush_own(struct zcrx_queue *q);
 void zcrx_queue_take_released(struct zcrx_queue *q);
 void zcrx_queue_release_piece(struct zcrx_queue *q, __u32 id);

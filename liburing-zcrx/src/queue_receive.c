@@ -18,8 +18,8 @@
 #define MIN_RETRY_MS	1
 #define MAX_RETRY_MS	64
 
-/* Of requests, that the kernel does each time it is entered, at least */
-#define TASKS		16
+/* For work that it says it has, the kernel is entered so often before it gets some */
+#define MAX_LOOKS	8
 
 /**
  * zcrx_queue_deliver() - tell of a received buffer
@@ -232,25 +232,27 @@ static int wait_for_work(struct zcrx_queue *q, int timeout_ms)
 }
 
 /*
- * The kernel does only some of it at a time, TASKS or more, and tells of new work
- * only. Linux 7.3 may say so for ever, and have none: not more often than it takes
- * to do it all.
+ * The kernel does only some of it at a time, and tells of new work only; mainline
+ * not even of that while there is some.
+ *
+ * Linux 7.3 may say that it has some, and have none, until it gets some.
  */
-static bool kernel_has_work(const struct zcrx_queue *q, unsigned int nr_entered)
+static bool kernel_has_work(struct zcrx_queue *q, unsigned int *nr_looks)
 {
-	return nr_entered <= q->nr_slots / TASKS + 1 &&
-	       __atomic_load_n(q->ring.sq.kflags, __ATOMIC_RELAXED) &
-	       IORING_SQ_TASKRUN;
+	if (!(__atomic_load_n(q->ring.sq.kflags, __ATOMIC_RELAXED) &
+	      IORING_SQ_TASKRUN))
+		return false;
+	if (!(++*nr_looks % MAX_LOOKS))
+		zcrx_queue_wake_owner(q);
+
+	return true;
 }
 
-/*
- * Nothing is left to be done before the application may sleep elsewhere, the kernel
- * having been entered so often without sleeping there.
- */
-static bool is_settled(struct zcrx_queue *q, unsigned int nr_entered)
+/* Nothing is left to be done before the application may sleep elsewhere. */
+static bool is_settled(struct zcrx_queue *q, unsigned int *nr_looks)
 {
 	if (io_uring_sq_ready(&q->ring) || !q->wake_armed ||
-	    kernel_has_work(q, nr_entered))
+	    kernel_has_work(q, nr_looks))
 		return false;
 	if (q->backend->prepare_wait(q))
 		return false;
@@ -328,7 +330,7 @@ static unsigned int collect(struct zcrx_queue *q, struct zcrx_buf *bufs,
 int zcrx_receive(struct zcrx_queue *queue, struct zcrx_buf *bufs,
 		 unsigned int nr, int timeout_ms)
 {
-	unsigned int n, nr_entered = 0;
+	unsigned int n, nr_looks = 0;
 	bool expired = false, woken;
 	int64_t until = 0;
 	int ret, left;
@@ -353,7 +355,7 @@ int zcrx_receive(struct zcrx_queue *queue, struct zcrx_buf *bufs,
 		if (queue->stuck)
 			return zcrx_fail(-ENOMEM, "no memory to keep more buffers than the queue has room for, release some");
 		woken = is_woken(queue);
-		if ((expired || woken) && is_settled(queue, nr_entered)) {
+		if ((expired || woken) && is_settled(queue, &nr_looks)) {
 			/* What was done before any wake that this undoes is
 			 * for the caller to see.
 			 */
@@ -364,7 +366,6 @@ int zcrx_receive(struct zcrx_queue *queue, struct zcrx_buf *bufs,
 		}
 		left = woken ? 0 : ms_left(timeout_ms, &until);
 		expired = !left;
-		nr_entered += expired;
 		ret = wait_for_work(queue, left);
 		if (ret)
 			return zcrx_fail(ret, "waiting failed: %s",

@@ -45,8 +45,14 @@ void zcrx_queue_take_released(struct zcrx_queue *q)
 	q->backend->flush(q);
 }
 
-/* Fails only if the counter is full, and the owner is woken anyway. */
-static void wake_owner(struct zcrx_queue *q)
+/**
+ * zcrx_queue_wake_owner() - give the kernel a CQE to post, and have poll() end
+ * @q: the queue
+ *
+ * From any thread. Fails only if the counter is full, and the owner is woken
+ * anyway.
+ */
+void zcrx_queue_wake_owner(struct zcrx_queue *q)
 {
 	uint64_t one = 1;
 
@@ -59,7 +65,7 @@ static void wake(struct zcrx_queue *q)
 	if (!__atomic_load_n(&q->asleep, __ATOMIC_RELAXED) ||
 	    !__atomic_exchange_n(&q->asleep, false, __ATOMIC_RELAXED))
 		return;
-	wake_owner(q);
+	zcrx_queue_wake_owner(q);
 }
 
 /**
@@ -72,7 +78,7 @@ static void wake(struct zcrx_queue *q)
 void zcrx_queue_wake(struct zcrx_queue *queue)
 {
 	__atomic_store_n(&queue->woken, true, __ATOMIC_RELEASE);
-	wake_owner(queue);
+	zcrx_queue_wake_owner(queue);
 }
 
 static void push_released(struct zcrx_queue *q, __u32 first, __u32 last)

@@ -290,7 +290,8 @@ static int64_t run_requests(void)
 	unsigned int i;
 	eventfd_t value;
 
-	sq_flags = fake_ring.says_work ? IORING_SQ_TASKRUN : 0;
+	if (fake_ring.nr_work)
+		fake_ring.nr_work--;
 	if (fake_ring.late_notification)
 		fake_ring_notify(fake_ring.late_notification, 0);
 	fake_ring.late_notification = 0;
@@ -300,9 +301,10 @@ static int64_t run_requests(void)
 		if (!request->used)
 			continue;
 		if (request->opcode == IORING_OP_POLL_ADD) {
-			if (!eventfd_read(request->fd, &value))
-				post(request->user_data, POLLIN,
-				     IORING_CQE_F_MORE, 0);
+			if (eventfd_read(request->fd, &value))
+				continue;
+			fake_ring.says_work = false;
+			post(request->user_data, POLLIN, IORING_CQE_F_MORE, 0);
 		} else if (request->opcode == IORING_OP_TIMEOUT) {
 			if (request->until < next)
 				next = request->until;
@@ -312,6 +314,8 @@ static int64_t run_requests(void)
 			post(request->user_data, -ETIME, 0, 0);
 		}
 	}
+	sq_flags = fake_ring.nr_work || fake_ring.says_work ?
+			   IORING_SQ_TASKRUN : 0;
 
 	return next;
 }

@@ -15,7 +15,8 @@
  * @unknown_flags: of io_uring_setup(), that the kernel does not know
  * @ret_setup: what comes of making the ring
  * @waiting: the owner sleeps in it
- * @says_work: it says that it has some, for ever
+ * @nr_work: how often it has to be entered until it has done its work
+ * @says_work: it says that it has some, and has none, until it is woken
  * @ret_submit: what comes of submitting, nothing is taken then
  * @nr_refusals: how often submitting fails with -EAGAIN
  * @nr_cancels: how often cancelling finds a request that a worker has
@@ -29,6 +30,7 @@ struct fake_ring {
 	unsigned int	unknown_flags;
 	int		ret_setup;
 	bool		waiting;
+	unsigned int	nr_work;
 	bool		says_work;
 	int		ret_submit;
 	int		nr_refusals;

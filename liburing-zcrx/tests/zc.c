@@ -156,12 +156,27 @@ static void out_of_chunks(void)
 	close_queue();
 }
 
-/* As Linux 7.3 does, and has none */
-static void work_for_ever(void)
+/*
+ * The kernel has work
+ */
+
+/* As mainline does, some of it at a time: nobody would tell of the rest. */
+static void much_work(void)
+{
+	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
+	fake_ring.nr_work = 1000;
+	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0);
+	EXPECT(!fake_ring.nr_work);
+	close_queue();
+}
+
+/* As Linux 7.3 does */
+static void only_says_work(void)
 {
 	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
 	fake_ring.says_work = true;
 	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0);
+	fake_ring.says_work = true;
 	EXPECT(zcrx_receive(queue, &buf, 1, 1) == 0);
 	close_queue();
 }
@@ -325,7 +340,8 @@ static const struct ktap_case cases[] = {
 	{ "released by another thread, the owner asleep", owner_asleep },
 	{ "released by another thread, the owner busy", owner_busy },
 	{ "no chunk to copy to", out_of_chunks },
-	{ "the kernel says that it has work", work_for_ever },
+	{ "the kernel has much work", much_work },
+	{ "the kernel only says that it has work", only_says_work },
 	{ "removing is refused", remove_refused },
 	{ "adding is refused", add_refused },
 	{ "polling is refused", poll_refused },
