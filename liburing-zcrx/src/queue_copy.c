@@ -20,6 +20,7 @@
 #define MIN_BUFS	16U		/* if they can be smaller */
 #define MAX_BUFS	32768U		/* a ring's limit */
 #define HOT_BYTES	(512U << 10)	/* a CPU's cache has room for */
+#define DEMAND_BYTES	(384U << 10)	/* if all are used all the time */
 #define MIN_POSTED	2U
 #define MEAN_OF		16U	/* buffers, about */
 #define DEMAND_LASTS	1024U		/* requests */
@@ -36,7 +37,8 @@ static void *buf_addr(const struct zcrx_queue *q, __u32 id)
 /* As many as have the hot bytes, if they are filled as those before were */
 static unsigned int nr_wanted(const struct zcrx_copy *copy)
 {
-	unsigned int nr = MEAN_OF * HOT_BYTES / copy->recent_len;
+	unsigned int bytes = copy->in_demand ? DEMAND_BYTES : HOT_BYTES;
+	unsigned int nr = MEAN_OF * bytes / copy->recent_len;
 
 	return nr > MIN_POSTED ? nr : MIN_POSTED;
 }
