@@ -251,7 +251,7 @@ struct zcrx_sends {
  * @read: tell what has come; returns the number of buffers
  * @give_back: a piece to the kernel, if it can be
  * @flush: what was given back is for the kernel to see
- * @nr_chances: how many starved connections can be tried now?
+ * @nr_chances: how many starved connections can be tried now? May ask the kernel
  * @prepare_wait: before sleeping; true if there is something to read already
  * @wants_retry: may memory come back that nobody tells of? NULL: never
  * @retry: it may have

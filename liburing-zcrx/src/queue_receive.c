@@ -235,7 +235,9 @@ static int wait_for_work(struct zcrx_queue *q, int timeout_ms)
  * The kernel does only some of it at a time, and tells of new work only; mainline
  * not even of that while there is some.
  *
- * Linux 7.3 may say that it has some, and have none, until it gets some.
+ * It may also say that it has some, and have none, until it gets some: it says so
+ * after the work can be seen, and so done. Linux 7.3 often does. That gives it some
+ * costs a poll() which ends for nothing.
  */
 static bool kernel_has_work(struct zcrx_queue *q, unsigned int *nr_looks)
 {
