@@ -150,8 +150,9 @@ static void check_split(struct checks *checks, const char *ifname,
 		      "header split is off, and only root can see whether it can be on");
 		check_mend(checks, "sudo zcrxctl doctor %s", ifname);
 	} else {
-		check(checks, name, CHECK_MISSING, "header split is off");
-		check_mend(checks, "ethtool -G %s tcp-data-split on, or zcrx-split %s on where ethtool can't; zcrx_queue_open(3) does it itself",
+		check(checks, name, CHECK_MISSING,
+		      "header split is off: queue objects, zcrx_queue_open(3), switch it on themselves, other programs do not");
+		check_mend(checks, "ethtool -G %s tcp-data-split on, or zcrx-split %s on where ethtool can't",
 			   ifname, ifname);
 	}
 	if (nic->split_threshold <= 0)
@@ -171,24 +172,58 @@ static unsigned int nr_kept(const struct zcrx_nic_info *nic)
 	return nr;
 }
 
+/* A queue object takes it: what the dead left is put back before. */
+static bool is_free(const struct zcrx_nic_queue *queue)
+{
+	return queue->provider == ZCRX_PROVIDER_NONE &&
+	       (!queue->pid || queue->stale);
+}
+
+/*
+ * How many are free, and the last of them. Without being asked for a number,
+ * queue objects take one only if another one is left for everybody else.
+ */
+static unsigned int find_free(const struct zcrx_nic_info *nic,
+			      unsigned int *last)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < nic->nr_queues; i++) {
+		if (is_free(&nic->queues[i])) {
+			*last = i;
+			nr++;
+		}
+	}
+
+	return nr;
+}
+
 static void check_queues(struct checks *checks, const char *ifname,
 			 const struct zcrx_nic_info *nic)
 {
 	unsigned int taken = nr_with(nic, ZCRX_PROVIDER_IO_URING) +
 			     nr_with(nic, ZCRX_PROVIDER_DMABUF);
+	unsigned int last = 0, nr_free = find_free(nic, &last);
 	const char *name = "queues";
 
 	if (!nic->up)
 		return;
-	if (taken == nic->nr_queues) {
+	if (!nr_free) {
 		check(checks, name, CHECK_NOTE,
-		      "all %u receive queues are taken by programs", taken);
+		      "no receive queue is free: %u taken by programs, %u kept by zcrxctl setup",
+		      taken, nr_kept(nic));
 		check_mend(checks, "zcrxctl list tells by whom; ethtool -L %s combined N makes more queues",
 			   ifname);
 	} else if (nic->nr_queues == 1) {
 		check(checks, name, CHECK_NOTE,
-		      "there is one receive queue: all connections share the program's memory");
+		      "there is one receive queue, for all connections: queue objects take it only when asked for it by its number (rxq 0)");
 		check_mend(checks, "ethtool -L %s combined N, on a machine with several CPUs",
+			   ifname);
+	} else if (nr_free == 1) {
+		check(checks, name, CHECK_NOTE,
+		      "one of %u receive queues is free, %u kept by zcrxctl setup: queue objects take it only when asked for it by its number (rxq %u)",
+		      nic->nr_queues, nr_kept(nic), last);
+		check_mend(checks, "zcrxctl list tells who has the others; ethtool -L %s combined N makes more queues",
 			   ifname);
 	} else {
 		check(checks, name, CHECK_OK,
