@@ -101,7 +101,7 @@ static int pick_queue(const struct zcrx_owners *owners,
 	int queue = -1;
 
 	if (queues->nr == 1)
-		return zcrx_fail(-ENOSPC, "%s has one receive queue, and zero copy takes one away from everybody else: ethtool -L %s combined 2",
+		return zcrx_fail(-ENOSPC, "%s has one receive queue, and zero copy takes one away from everybody else: ethtool -L %s combined 2, or ask for queue 0 by its number, which all connections then share",
 				 owners->name, owners->name);
 	for (i = 0; i < queues->nr; i++) {
 		if (is_free(owners, queues, i)) {

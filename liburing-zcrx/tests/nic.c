@@ -130,6 +130,7 @@ static void single_queue(void)
 	found = fake_nic->set;
 	EXPECT(refused(open_nic(-1), -ENOSPC));
 	EXPECT(strstr(zcrx_error(), "ethtool -L"));
+	EXPECT(strstr(zcrx_error(), "queue 0 by its number"));
 	fake_nic->ret_split = -EOPNOTSUPP;
 	EXPECT(refused(open_nic(-1), -EOPNOTSUPP));
 	EXPECT(strstr(zcrx_error(), "can't split headers"));
