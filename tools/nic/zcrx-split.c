@@ -13,6 +13,20 @@
 
 #include "nic_hw.h"
 
+#define USAGE	"usage: zcrx-split IFACE on|off|auto\n"
+
+static const char help[] =
+	USAGE
+	"\n"
+	"Sets header split of the NIC IFACE.\n"
+	"\n"
+	"  on          payload of TCP and its headers go to different buffers\n"
+	"  off         they stay together\n"
+	"  auto        the driver decides\n"
+	"  -h, --help  print this\n"
+	"\n"
+	"Exit status: 0 it is set; 1 it is not; 2 wrong arguments. See zcrx-split(8).\n";
+
 static int parse_split(const char *word)
 {
 	if (!strcmp(word, "auto"))
@@ -30,8 +44,12 @@ int main(int argc, char **argv)
 	int split = argc == 3 ? parse_split(argv[2]) : -1, ret;
 	unsigned int ifindex;
 
+	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		fputs(help, stdout);
+		return 0;
+	}
 	if (split < 0) {
-		fprintf(stderr, "usage: zcrx-split IFACE on|off|auto\n");
+		fputs(USAGE, stderr);
 		return 2;
 	}
 	ifindex = if_nametoindex(argv[1]);
