@@ -45,10 +45,11 @@ def make(*args):
 
 
 def configure():
-    """The base flavour's configuration, as far as the tree knows it."""
+    """What the base flavour has, and what else the series touches, if the tree knows it."""
     os.makedirs(OUT, exist_ok=True)
+    fragments = [os.path.join(ROOT, 'configs', f'{name}.config') for name in ('base', 'check')]
     subprocess.run([os.path.join(TREE, 'scripts/kconfig/merge_config.sh'), '-n', '-O',
-                    OUT, os.path.join(ROOT, 'configs', 'base.config')], cwd=TREE,
+                    OUT, *fragments], cwd=TREE,
                    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     status, output = make('prepare')
     if status:
