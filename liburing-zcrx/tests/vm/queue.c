@@ -155,7 +155,7 @@ static bool receive_all(unsigned int bytes)
 	return true;
 }
 
-static bool close_all(void)
+static bool close_flows(void)
 {
 	bool closed = good(zcrx_queue_close(queue));
 	unsigned int i;
@@ -164,7 +164,12 @@ static bool close_all(void)
 		close(flows[i].fd);
 	nr_flows = 0;
 
-	return closed && as_found();
+	return closed;
+}
+
+static bool close_all(void)
+{
+	return close_flows() && as_found();
 }
 
 static unsigned long long zc_bytes_of(const char *fdinfo)
@@ -549,11 +554,13 @@ static bool refused(const char *ifname, int err, const char *words)
 /* What comes instead if the application leaves the choice to the library */
 static bool copies(const char *words)
 {
-	bool good = open_by_name(NULL) &&
-		    !strcmp(zcrx_queue_backend(queue), "copy") &&
-		    is_sentence(zcrx_queue_why(queue), words);
+	bool copied = open_by_name(NULL) &&
+		      !strcmp(zcrx_queue_backend(queue), "copy") &&
+		      is_sentence(zcrx_queue_why(queue), words) &&
+		      add_flows(2, "ZCRX_VM_PEER4") &&
+		      request_all(256 * KIB) && receive_all(256 * KIB);
 
-	return !zcrx_queue_close(queue) && good;
+	return close_flows() && copied;
 }
 
 static void no_such_interface(void)
