@@ -33,7 +33,7 @@ int zcrx_nic_unsteer(struct zcrx_nic *nic, int fd);
 bool zcrx_nic_is_steered(const struct zcrx_nic *nic, int fd);
 
 int zcrx_nic_find(char ifname[IFNAMSIZ], int fd);
-int zcrx_nic_any(char ifname[IFNAMSIZ]);
+int zcrx_nic_any(char ifname[IFNAMSIZ], unsigned int nr);
 
 /*
  * Description

@@ -112,31 +112,34 @@ static bool can_zero_copy(const char *ifname)
 	return can;
 }
 
-/* Returns how many there are; the first one's index is set. */
-static unsigned int count_able(unsigned int *ifindex)
+/* Index of the @nr-th one that can, counted from 0; or 0 */
+static unsigned int find_able(unsigned int nr)
 {
 	struct if_nameindex *list = if_nameindex(), *this;
-	unsigned int nr = 0;
+	unsigned int ifindex = 0;
 
-	for (this = list; this && this->if_index; this++)
-		if (can_zero_copy(this->if_name) && !nr++)
-			*ifindex = this->if_index;
+	if (!list)
+		return 0;
+	for (this = list; this->if_index && !ifindex; this++)
+		if (can_zero_copy(this->if_name) && !nr--)
+			ifindex = this->if_index;
 	if_freenameindex(list);
 
-	return nr;
+	return ifindex;
 }
 
 /**
- * zcrx_nic_any() - an interface that can do zero copy
+ * zcrx_nic_any() - an interface that can do zero copy, as far as it looks
  * @ifname: set to its name
+ * @nr: which of them, counted from 0
  *
- * Return: 0; -ENODEV, with a sentence: there is none.
+ * Return: 0; -ENODEV, with a sentence: there is none, or no more.
  */
-int zcrx_nic_any(char ifname[IFNAMSIZ])
+int zcrx_nic_any(char ifname[IFNAMSIZ], unsigned int nr)
 {
-	unsigned int ifindex;
+	unsigned int ifindex = find_able(nr);
 
-	if (!count_able(&ifindex))
+	if (!ifindex)
 		return zcrx_fail(-ENODEV, "no network interface can do zero copy: that takes one that is up, has a receive queue to spare, and lets header split be switched on (by root)");
 
 	return set_name(ifname, ifindex);
@@ -149,18 +152,18 @@ int zcrx_nic_any(char ifname[IFNAMSIZ])
 static int find_of_listener(char ifname[IFNAMSIZ],
 			    const struct sockaddr_storage *local)
 {
-	unsigned int ifindex = 0, nr;
+	unsigned int ifindex;
 
 	if (!is_any(local)) {
 		ifindex = find_by_address(local);
 		return ifindex ? set_name(ifname, ifindex) :
 			zcrx_fail(-EADDRNOTAVAIL, "no network interface has the address that the socket is bound to");
 	}
-	nr = count_able(&ifindex);
-	if (nr != 1)
+	ifindex = find_able(0);
+	if (!ifindex || find_able(1))
 		return zcrx_fail(-EADDRNOTAVAIL, "the socket is bound to no address, and %s: name one, or bind the socket to its address",
-				 nr ? "several network interfaces can do zero copy" :
-				      "no network interface can do zero copy");
+				 ifindex ? "several network interfaces can do zero copy" :
+					   "no network interface can do zero copy");
 
 	return set_name(ifname, ifindex);
 }

@@ -74,7 +74,7 @@ static int find_nic(char ifname[IFNAMSIZ], const struct zcrx_queue_opts *opts)
 	if (opts->fd >= 0)
 		return zcrx_nic_find(ifname, opts->fd);
 
-	return zcrx_nic_any(ifname);
+	return zcrx_nic_any(ifname, 0);
 }
 
 /*
@@ -92,15 +92,12 @@ static void steer_listener(struct zcrx_queue *q, int fd)
 		zcrx_nic_steer(q->nic, fd);
 }
 
-static int open_nic(struct zcrx_queue *q, const struct zcrx_queue_opts *opts,
+static int open_nic(struct zcrx_queue *q, const char *ifname,
+		    const struct zcrx_queue_opts *opts,
 		    struct zcrx_params *params)
 {
-	char ifname[IFNAMSIZ];
 	int ret;
 
-	ret = find_nic(ifname, opts);
-	if (ret)
-		return ret;
 	if (!strcmp(ifname, "lo")) {
 		params->flags = ZCRX_ABI_REG_NODEV;
 		/* It is the better way to copy. */
@@ -225,22 +222,30 @@ static unsigned int refill_entries(const struct zcrx_queue *q)
 	return nr_pages < MAX_REFILL ? (unsigned int)nr_pages : MAX_REFILL;
 }
 
-static int zc_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts,
-		   struct zcrx_params *params, unsigned int ring_flags,
-		   unsigned int cq_entries)
+static int setup_ring(struct zcrx_queue *q, bool rbuf)
 {
+	q->zc.pending = NO_PIECE;
+
+	return zcrx_queue_setup_ring(q, rbuf ? 0 : IORING_SETUP_CQE32,
+				     rbuf ? CQ_ENTRIES : CQ32_ENTRIES);
+}
+
+static int open_on(struct zcrx_queue *q, const char *ifname,
+		   const struct zcrx_queue_opts *opts,
+		   unsigned int rbuf_entries)
+{
+	struct zcrx_params params = { .rbuf_entries = rbuf_entries };
 	int ret;
 
-	q->zc.pending = NO_PIECE;
-	ret = zcrx_queue_setup_ring(q, ring_flags, cq_entries);
+	ret = setup_ring(q, rbuf_entries);
 	if (ret)
 		return ret;
-	ret = open_nic(q, opts, params);
+	ret = open_nic(q, ifname, opts, &params);
 	if (!ret)
 		ret = setup_memory(q, opts);
 	if (!ret) {
-		params->refill_entries = refill_entries(q);
-		ret = register_ifq(q, params, opts);
+		params.refill_entries = refill_entries(q);
+		ret = register_ifq(q, &params, opts);
 	}
 	if (ret) {
 		io_uring_queue_exit(&q->ring);
@@ -254,9 +259,45 @@ static int zc_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts,
 	return 0;
 }
 
+/*
+ * A NIC that looks as if it could may not: its driver can't, say, or another
+ * process has taken its last queue. If none can, the first one's reason is told.
+ */
+static int open_another(struct zcrx_queue *q,
+			const struct zcrx_queue_opts *opts,
+			unsigned int rbuf_entries, int err)
+{
+	struct zcrx_sentence why;
+	char ifname[IFNAMSIZ];
+	unsigned int nr;
+
+	zcrx_sentence_keep(&why);
+	for (nr = 1; !zcrx_nic_any(ifname, nr); nr++)
+		if (!open_on(q, ifname, opts, rbuf_entries))
+			return 0;
+	zcrx_sentence_restore(&why);
+
+	return err;
+}
+
+static int zc_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts,
+		   unsigned int rbuf_entries)
+{
+	char ifname[IFNAMSIZ];
+	int ret;
+
+	ret = find_nic(ifname, opts);
+	if (ret)
+		return ret;
+	ret = open_on(q, ifname, opts, rbuf_entries);
+	if (ret && !opts->ifname && opts->fd < 0)
+		ret = open_another(q, opts, rbuf_entries, ret);
+
+	return ret;
+}
+
 static int rbuf_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 {
-	struct zcrx_params params = { .rbuf_entries = RBUF_ENTRIES };
 	int ret;
 
 	ret = check_kernel(ZCRX_HAS_RBUF, "rbuf");
@@ -264,7 +305,7 @@ static int rbuf_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 		ret = zcrx_fail(-EOPNOTSUPP, "back end rbuf has no room for %zu bytes of memory, 4 GiB at most",
 				opts->mem_size);
 	if (!ret)
-		ret = zc_open(q, opts, &params, 0, CQ_ENTRIES);
+		ret = zc_open(q, opts, RBUF_ENTRIES);
 	if (!ret && !q->shared)
 		zcrx_rbuf_prepare_wait(&q->zc.ifq);	/* for ever */
 
@@ -273,15 +314,9 @@ static int rbuf_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 
 static int cqe32_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 {
-	struct zcrx_params params = { .rbuf_entries = 0 };
-	int ret;
+	int ret = check_kernel(ZCRX_HAS_CQE32, "cqe32");
 
-	ret = check_kernel(ZCRX_HAS_CQE32, "cqe32");
-	if (!ret)
-		ret = zc_open(q, opts, &params, IORING_SETUP_CQE32,
-			      CQ32_ENTRIES);
-
-	return ret;
+	return ret ? ret : zc_open(q, opts, 0);
 }
 
 static int import_ifq(struct zcrx_queue *q, const struct zcrx_shared *shared,
@@ -313,9 +348,7 @@ int zcrx_zc_import(struct zcrx_queue *q, const struct zcrx_shared *shared,
 	int ret;
 
 	q->backend = rbuf ? &zcrx_backend_rbuf : &zcrx_backend_cqe32;
-	q->zc.pending = NO_PIECE;
-	ret = zcrx_queue_setup_ring(q, rbuf ? 0 : IORING_SETUP_CQE32,
-				    rbuf ? CQ_ENTRIES : CQ32_ENTRIES);
+	ret = setup_ring(q, rbuf);
 	if (ret)
 		return ret;
 	ret = map_area(q, shared->mem_fd, opts->mem_size);

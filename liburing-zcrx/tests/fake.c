@@ -289,7 +289,8 @@ static int fake_register(struct zcrx_abi_ifq_reg *reg)
 		nr_areas = ext->nr_areas;
 	}
 	memcpy(fake.areas, areas, nr_areas * sizeof(*areas));
-	if (fake.register_err)
+	if (fake.register_err &&
+	    (!fake.err_ifindex || fake.err_ifindex == reg->if_idx))
 		return fake.register_err;
 
 	ret = register_refill(reg);

@@ -21,6 +21,7 @@ enum fake_kind {
  * @kind: what it can do
  * @privileged: the caller has CAP_NET_ADMIN
  * @register_err: registration fails with it after the arguments were read
+ * @err_ifindex: of that interface only; 0: of any
  * @ring_flags: of the ring that is being used
  * @nr_calls: of io_uring_register()
  * @fd: of the last one
@@ -35,6 +36,7 @@ struct fake {
 	enum fake_kind			kind;
 	bool				privileged;
 	int				register_err;
+	__u32				err_ifindex;
 	unsigned int			ring_flags;
 
 	unsigned int			nr_calls;

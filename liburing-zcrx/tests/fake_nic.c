@@ -181,10 +181,17 @@ const char *zcrx_hw_said(int err)
 	return strerror(-err);
 }
 
+static bool is_there(unsigned int ifindex)
+{
+	return !fake_nic->gone &&
+	       (ifindex == FAKE_IFINDEX ||
+		(fake_nic->twin && ifindex == FAKE_TWIN));
+}
+
 int zcrx_hw_link(unsigned int ifindex, struct zcrx_link *link)
 {
 	memset(link, 0, sizeof(*link));
-	if (ifindex != FAKE_IFINDEX || fake_nic->gone)
+	if (!is_there(ifindex))
 		return -ENODEV;
 	link->mtu = 9000;
 	link->flags = fake_nic->down ? 0 : IFF_UP;
@@ -204,7 +211,7 @@ int zcrx_hw_queues(unsigned int ifindex, struct zcrx_queues *queues)
 	unsigned int i;
 
 	memset(queues, 0, sizeof(*queues));
-	if (ifindex != FAKE_IFINDEX || fake_nic->gone)
+	if (!is_there(ifindex))
 		return -ENODEV;
 	if (fake_nic->ret_queues)
 		return fake_nic->ret_queues;

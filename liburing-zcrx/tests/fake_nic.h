@@ -13,6 +13,7 @@
 #define FAKE_NAME	"lo"
 #endif
 #define FAKE_IFINDEX	1
+#define FAKE_TWIN	2
 #define FAKE_QUEUES	4
 #define FAKE_SIZE	128
 #define FAKE_RULES	8
@@ -41,6 +42,7 @@ struct fake_settings {
  * @provider: of each queue
  * @down: the interface is
  * @gone: there is none any more
+ * @twin: it has another interface, FAKE_TWIN, to which all of this applies as well
  * @has_rss: it has an RSS table
  * @has_contexts: it has several
  * @has_rules: it has filters, and
@@ -61,6 +63,7 @@ struct fake_nic {
 	enum zcrx_provider	provider[FAKE_QUEUES];
 	bool			down;
 	bool			gone;
+	bool			twin;
 	bool			has_rss;
 	bool			has_contexts;
 	bool			has_rules;

@@ -1293,10 +1293,10 @@ static void find(void)
 	    listen(fd, 1))
 		SKIP("no IPv6");
 	EXPECT(!zcrx_nic_find(ifname, fd) && !strcmp(ifname, FAKE_NAME));
-	EXPECT(!zcrx_nic_any(ifname) && !strcmp(ifname, FAKE_NAME));
+	EXPECT(!zcrx_nic_any(ifname, 0) && !strcmp(ifname, FAKE_NAME));
 	fake_nic->ret_split = -EOPNOTSUPP;
 	EXPECT(zcrx_nic_find(ifname, fd) == -EADDRNOTAVAIL);
-	EXPECT(zcrx_nic_any(ifname) == -ENODEV);
+	EXPECT(zcrx_nic_any(ifname, 0) == -ENODEV);
 	close(fd);
 }
 

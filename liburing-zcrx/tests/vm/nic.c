@@ -333,7 +333,7 @@ static void finding(void)
 	fd = bound_listener(NULL);
 	EXPECT(good(zcrx_nic_find(ifname, fd)) && !strcmp(ifname, IFNAME));
 	close(fd);
-	EXPECT(good(zcrx_nic_any(ifname)) && !strcmp(ifname, IFNAME));
+	EXPECT(good(zcrx_nic_any(ifname, 0)) && !strcmp(ifname, IFNAME));
 	EXPECT(as_found());
 }
 
