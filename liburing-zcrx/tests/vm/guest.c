@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+#include <arpa/inet.h>
 #include <liburing-zcrx.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -176,6 +177,27 @@ int connect_peer(const char *variable)
 		fd = -1;
 	}
 	freeaddrinfo(ai);
+
+	return fd;
+}
+
+/**
+ * bound_listener() - have a socket listen
+ * @variable: of the environment, has the IPv4 address; NULL: any
+ *
+ * Return: the socket, or -1.
+ */
+int bound_listener(const char *variable)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (variable)
+		inet_pton(AF_INET, getenv(variable), &addr.sin_addr);
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 1)) {
+		close(fd);
+		return -1;
+	}
 
 	return fd;
 }

@@ -18,6 +18,7 @@ unsigned long long packets_of(unsigned int queue);
 bool good(int ret);
 
 int connect_peer(const char *variable);
+int bound_listener(const char *variable);
 bool make_room(int fd, unsigned int bytes);
 bool request(int fd, unsigned int bytes);
 

@@ -298,21 +298,6 @@ static void without_privilege(void)
 	EXPECT(as_found());
 }
 
-static int bound_listener(const char *variable)
-{
-	struct sockaddr_in addr = { .sin_family = AF_INET };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (variable)
-		inet_pton(AF_INET, getenv(variable), &addr.sin_addr);
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 1)) {
-		close(fd);
-		return -1;
-	}
-
-	return fd;
-}
-
 static void finding(void)
 {
 	static const char *const peers[] = { "ZCRX_VM_PEER4", "ZCRX_VM_PEER6" };

@@ -23,6 +23,7 @@
 #include "guest.h"
 
 #define MAX_FLOWS	32
+#define MAX_KEPT	64	/* a budget, and what was under way */
 #define BATCH		64
 #define WAIT_MS		20000
 #define LAST_QUEUE	3
@@ -266,20 +267,54 @@ static void cqe32_many(void)
 	in_place("cqe32", MAX_FLOWS, 256 * KIB, "ZCRX_VM_PEER4");
 }
 
-/* By a connection, with nothing else said: the best back end, on its NIC */
+/* With nothing else said: the best back end, on the NIC */
+static bool opens_best(const struct zcrx_queue_opts *opts)
+{
+	return good(zcrx_queue_open(&queue, opts)) &&
+	       !strcmp(zcrx_queue_backend(queue), "rbuf") &&
+	       !*zcrx_queue_why(queue) && has_queue(LAST_QUEUE);
+}
+
 static void by_socket(void)
 {
+	struct flow *flow = &flows[0];
 	struct zcrx_queue_opts opts;
-	int fd = connect_peer("ZCRX_VM_PEER4");
 
-	EXPECT(fd >= 0);
+	memset(flows, 0, sizeof(flows));
+	flow->fd = connect_peer("ZCRX_VM_PEER4");
+	nr_flows = 1;
+	EXPECT(flow->fd >= 0);
 	zcrx_queue_opts_init(&opts);
-	opts.fd = fd;
-	EXPECT(good(zcrx_queue_open(&queue, &opts)));
-	EXPECT(!strcmp(zcrx_queue_backend(queue), "rbuf"));
-	EXPECT(!*zcrx_queue_why(queue));
-	EXPECT(has_queue(LAST_QUEUE));
-	close(fd);
+	opts.fd = flow->fd;
+	EXPECT(opens_best(&opts));
+	EXPECT(good(zcrx_conn_add(queue, flow->fd, flow, &flow->conn)));
+	EXPECT(request_all(MIB));
+	EXPECT(receive_all(MIB));
+	EXPECT(close_all());
+}
+
+static void by_listener(void)
+{
+	static const char *const addresses[] = { "ZCRX_VM_GUEST4", NULL };
+	struct zcrx_queue_opts opts;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		zcrx_queue_opts_init(&opts);
+		opts.fd = bound_listener(addresses[i]);
+		EXPECT(opts.fd >= 0);
+		EXPECT(opens_best(&opts));
+		EXPECT(close_all());
+		close(opts.fd);
+	}
+}
+
+static void by_nothing(void)
+{
+	EXPECT(opens_best(NULL));
+	EXPECT(add_flows(1, "ZCRX_VM_PEER4"));
+	EXPECT(request_all(MIB));
+	EXPECT(receive_all(MIB));
 	EXPECT(close_all());
 }
 
@@ -306,6 +341,50 @@ static void rbuf_little_memory(void)
 static void cqe32_little_memory(void)
 {
 	little_memory("cqe32");
+}
+
+/*
+ * Nothing of the first connection is released at first. It pauses at its budget,
+ * and what its socket has received stays in chunks: there are enough for others.
+ */
+static void slow_consumer(const char *backend)
+{
+	static struct zcrx_buf kept[MAX_KEPT];
+	const unsigned int bytes = MIB;
+	unsigned int nr_kept = 0;
+	struct zcrx_queue_opts opts;
+	struct zcrx_buf buf;
+
+	init_opts(&opts, backend);
+	opts.mem_size = 1 * MIB;
+	EXPECT(good(zcrx_queue_open(&queue, &opts)));
+	EXPECT(add_flows(4, "ZCRX_VM_PEER4"));
+	EXPECT(request_all(bytes));
+	while (!flows[1].ended || !flows[2].ended || !flows[3].ended) {
+		EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1);
+		EXPECT(take(&buf, bytes));
+		if (buf.tag != &flows[0]) {
+			zcrx_release(queue, &buf, 1);
+			continue;
+		}
+		EXPECT(nr_kept < MAX_KEPT);
+		kept[nr_kept++] = buf;
+	}
+	printf("# %u buffers kept, %u bytes\n", nr_kept, flows[0].got);
+	EXPECT(nr_kept && flows[0].got < bytes);
+	zcrx_release(queue, kept, nr_kept);
+	EXPECT(receive_all(bytes));
+	EXPECT(close_all());
+}
+
+static void rbuf_slow_consumer(void)
+{
+	slow_consumer("rbuf");
+}
+
+static void cqe32_slow_consumer(void)
+{
+	slow_consumer("cqe32");
 }
 
 /* The owner sleeps in poll() only. */
@@ -604,13 +683,17 @@ static const struct ktap_case cases[] = {
 	{ "rbuf, IPv6", rbuf_v6 },
 	{ "rbuf, 32 connections", rbuf_many },
 	{ "rbuf, little memory", rbuf_little_memory },
+	{ "rbuf, a slow consumer does not stop others", rbuf_slow_consumer },
 	{ "rbuf, by poll()", rbuf_polled },
 	{ "cqe32, IPv4", cqe32_v4 },
 	{ "cqe32, IPv6", cqe32_v6 },
 	{ "cqe32, 32 connections", cqe32_many },
 	{ "cqe32, little memory", cqe32_little_memory },
+	{ "cqe32, a slow consumer does not stop others", cqe32_slow_consumer },
 	{ "cqe32, by poll()", cqe32_polled },
 	{ "opened by a socket", by_socket },
+	{ "opened by a listening socket", by_listener },
+	{ "opened by nothing", by_nothing },
 	{ "a connection that can't be steered", not_steered },
 	{ "two processes", two_processes },
 	{ "a receive queue that is not there", wrong_queue },
