@@ -173,6 +173,7 @@ int connect_peer(const char *variable)
 		return -1;
 	fd = socket(ai->ai_family, ai->ai_socktype, 0);
 	if (connect(fd, ai->ai_addr, ai->ai_addrlen)) {
+		perror("# connect");
 		close(fd);
 		fd = -1;
 	}

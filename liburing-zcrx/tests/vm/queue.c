@@ -463,6 +463,7 @@ static bool add_own_flow(void)
 		ret = zcrx_conn_add(queue, flow->fd, flow, &flow->conn);
 		if (ret <= 0)
 			return good(ret);
+		printf("# %s\n", zcrx_error());
 		zcrx_conn_remove(flow->conn);
 		close(flow->fd);
 	}
@@ -474,7 +475,7 @@ static bool receive_one(unsigned int bytes)
 {
 	bool all = add_own_flow() && make_room(flows[0].fd, bytes) &&
 		   request_all(bytes) && receive_all(bytes) &&
-		   !zcrx_conn_remove(flows[0].conn);
+		   good(zcrx_conn_remove(flows[0].conn));
 
 	close(flows[0].fd);
 
