@@ -68,6 +68,18 @@ unsigned int fake_nic_count(unsigned int queue)
 	return nr;
 }
 
+/* Another process may be at it. */
+unsigned int fake_nic_nr_rules(void)
+{
+	unsigned int nr = 0, i;
+
+	for (i = 0; i < FAKE_RULES; i++)
+		nr += __atomic_load_n(&fake_nic->set.rules[i].used,
+				      __ATOMIC_ACQUIRE);
+
+	return nr;
+}
+
 /* With what somebody was about to write */
 unsigned int fake_nic_nr_records(void)
 {

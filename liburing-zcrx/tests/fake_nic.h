@@ -88,6 +88,7 @@ void fake_nic_exit(void);
 /* The process dies before the nr-th step from here. */
 void fake_nic_die_at(unsigned int nr);
 
+unsigned int fake_nic_nr_rules(void);
 unsigned int fake_nic_nr_records(void);
 bool fake_nic_has_dir(void);
 bool fake_nic_write_record(unsigned int queue, const char *text);

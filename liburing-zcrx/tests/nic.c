@@ -604,16 +604,6 @@ static void pair_close(struct pair *p)
 	close(p->listener);
 }
 
-static unsigned int nr_rules(void)
-{
-	unsigned int nr = 0, i;
-
-	for (i = 0; i < FAKE_RULES; i++)
-		nr += fake_nic->set.rules[i].used;
-
-	return nr;
-}
-
 static void steer_by_rule(void)
 {
 	struct zcrx_nic *nic;
@@ -624,15 +614,15 @@ static void steer_by_rule(void)
 	EXPECT(pair_open(&p));
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
 	EXPECT(!zcrx_nic_steer(nic, p.ours) && !zcrx_nic_steer(nic, p.ours));
-	EXPECT(nr_rules() == 1 && fake_nic_queue_of(&p.flow) == 3);
-	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && !nr_rules());
+	EXPECT(fake_nic_nr_rules() == 1 && fake_nic_queue_of(&p.flow) == 3);
+	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && !fake_nic_nr_rules());
 	EXPECT(zcrx_nic_unsteer(nic, p.ours) == -ENOENT);
 
 	EXPECT(!zcrx_nic_steer(nic, p.listener));
 	EXPECT(!zcrx_nic_steer(nic, p.ours));
-	EXPECT(nr_rules() == 2);
+	EXPECT(fake_nic_nr_rules() == 2);
 	close(p.ours);
-	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && nr_rules() == 1);
+	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && fake_nic_nr_rules() == 1);
 	EXPECT(fake_nic_queue_of(&p.flow) == 3);
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
@@ -652,9 +642,9 @@ static void steer_by_context(void)
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
 	EXPECT(!zcrx_nic_steer(nic, p.ours));
 	EXPECT(!zcrx_nic_steer(nic, p.listener));
-	EXPECT(nr_rules() == 2 && fake_nic->set.context_used[1]);
+	EXPECT(fake_nic_nr_rules() == 2 && fake_nic->set.context_used[1]);
 	EXPECT(fake_nic_queue_of(&p.flow) == 3);
-	EXPECT(!zcrx_nic_unsteer(nic, p.listener) && nr_rules() == 1);
+	EXPECT(!zcrx_nic_unsteer(nic, p.listener) && fake_nic_nr_rules() == 1);
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
 	pair_close(&p);
@@ -675,7 +665,7 @@ static void context_of_others(void)
 	found = fake_nic->set;
 	EXPECT(pair_open(&p));
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
-	EXPECT(!zcrx_nic_steer(nic, p.ours) && nr_rules() == 1);
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && fake_nic_nr_rules() == 1);
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
 	pair_close(&p);
@@ -694,8 +684,8 @@ static void rule_and_context(void)
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
 	EXPECT(!zcrx_nic_steer(nic, p.ours));
 	fake_nic->rules_want_context = true;
-	EXPECT(!zcrx_nic_steer(nic, p.listener) && nr_rules() == 2);
-	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && nr_rules() == 1);
+	EXPECT(!zcrx_nic_steer(nic, p.listener) && fake_nic_nr_rules() == 2);
+	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && fake_nic_nr_rules() == 1);
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
 	pair_close(&p);
@@ -730,10 +720,10 @@ static void unsteer_again(void)
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
 	EXPECT(!zcrx_nic_steer(nic, p.ours));
 	fake_nic->ret_del_rule = -EIO;
-	EXPECT(zcrx_nic_unsteer(nic, p.ours) == -EIO && nr_rules() == 1);
+	EXPECT(zcrx_nic_unsteer(nic, p.ours) == -EIO && fake_nic_nr_rules() == 1);
 	EXPECT(zcrx_nic_steer(nic, p.ours) == -EIO);
 	fake_nic->ret_del_rule = 0;
-	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && !nr_rules());
+	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && !fake_nic_nr_rules());
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
 	pair_close(&p);
@@ -780,8 +770,8 @@ static void rule_of_others(void)
 	EXPECT(!zcrx_hw_add_rule(FAKE_IFINDEX, &p.flow, &target));
 	found = fake_nic->set;
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
-	EXPECT(!zcrx_nic_steer(nic, p.ours) && nr_rules() == 1);
-	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && nr_rules() == 1);
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && fake_nic_nr_rules() == 1);
+	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && fake_nic_nr_rules() == 1);
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
 	pair_close(&p);
@@ -828,8 +818,8 @@ static void rule_fails_once(void)
 	EXPECT(zcrx_nic_steer(nic, p.listener) == -ENOMEM);
 	EXPECT(!zcrx_nic_steer(nic, p.ours) && fake_nic_count(3) == 1);
 	fake_nic->ret_add_rule = 0;
-	EXPECT(!zcrx_nic_steer(nic, p.listener) && nr_rules() == 1);
-	EXPECT(!zcrx_nic_steer(nic, p.ours) && nr_rules() == 2);
+	EXPECT(!zcrx_nic_steer(nic, p.listener) && fake_nic_nr_rules() == 1);
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && fake_nic_nr_rules() == 2);
 	EXPECT(!fake_nic_count(3));
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
@@ -894,14 +884,14 @@ static void rule_on_mainline(void)
 	fake_nic->has_rules = true;
 	EXPECT(pair_open(&p));
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
-	EXPECT(zcrx_nic_steer(nic, p.listener) == -EOPNOTSUPP && !nr_rules());
+	EXPECT(zcrx_nic_steer(nic, p.listener) == -EOPNOTSUPP && !fake_nic_nr_rules());
 	EXPECT(strstr(zcrx_error(), FAKE_NAME) && strstr(zcrx_error(), "accepted"));
-	EXPECT(!zcrx_nic_steer(nic, p.ours) && nr_rules() == 1);
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && fake_nic_nr_rules() == 1);
 	EXPECT(fake_nic_queue_of(&p.flow) == 3);
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
 
-	while (nr_rules() < FAKE_RULES) {
+	while (fake_nic_nr_rules() < FAKE_RULES) {
 		flow.dport++;
 		EXPECT(!zcrx_hw_add_rule(FAKE_IFINDEX, &flow, &target));
 	}
@@ -937,7 +927,7 @@ static void closed_while_bound(bool has_rules)
 	EXPECT(fake_nic_queue_of(&p.flow) == 3 && records_steering(3));
 	fake_nic->provider[3] = ZCRX_PROVIDER_IO_URING;
 	zcrx_nic_close(nic);
-	EXPECT(!nr_rules() && !records_steering(3));
+	EXPECT(!fake_nic_nr_rules() && !records_steering(3));
 	EXPECT(fake_nic_count(3) && !fake_nic_count(1));
 	fake_nic->provider[3] = ZCRX_PROVIDER_NONE;
 	EXPECT(resets() && has_settings_of(1));
@@ -966,7 +956,7 @@ static void bound_on_mainline(void)
 	EXPECT(!zcrx_nic_steer(nic, p.ours));
 	fake_nic->provider[3] = ZCRX_PROVIDER_IO_URING;
 	zcrx_nic_close(nic);
-	EXPECT(has_settings_of(3) && !nr_rules());
+	EXPECT(has_settings_of(3) && !fake_nic_nr_rules());
 	fake_nic->provider[3] = ZCRX_PROVIDER_NONE;
 	EXPECT(resets() && as_found());
 	pair_close(&p);

@@ -131,16 +131,6 @@ static int listener(in_addr_t address, in_port_t *port)
 	return fd;
 }
 
-static unsigned int nr_rules(void)
-{
-	unsigned int nr = 0, i;
-
-	for (i = 0; i < FAKE_RULES; i++)
-		nr += fake_nic->set.rules[i].used;
-
-	return nr;
-}
-
 /* What it will accept is steered already. */
 static void by_listener(void)
 {
@@ -150,9 +140,9 @@ static void by_listener(void)
 	begin(FAKE_OURS);
 	opts.fd = listener(INADDR_LOOPBACK, &port);
 	EXPECT(opts.fd >= 0 && opens("rbuf", FAKE_IFINDEX));
-	EXPECT(nr_rules() == 1 && rule->used && rule->target.queue == QUEUE);
+	EXPECT(fake_nic_nr_rules() == 1 && rule->used && rule->target.queue == QUEUE);
 	EXPECT(rule->flow.dport == port && !rule->flow.sport);
-	EXPECT(closes() && !nr_rules());
+	EXPECT(closes() && !fake_nic_nr_rules());
 	close(opts.fd);
 }
 
@@ -165,7 +155,7 @@ static void by_name_and_listener(void)
 	opts.ifname = "eth1";
 	opts.fd = listener(INADDR_ANY, &port);
 	EXPECT(opts.fd >= 0 && opens("rbuf", FAKE_TWIN));
-	EXPECT(nr_rules() == 1 && fake_nic->set.rules[0].flow.dport == port);
+	EXPECT(fake_nic_nr_rules() == 1 && fake_nic->set.rules[0].flow.dport == port);
 	EXPECT(closes());
 	close(opts.fd);
 }
@@ -183,7 +173,7 @@ static void listener_is_not_steered(void)
 	close(opts.fd);
 	begin(FAKE_MAINLINE);
 	opts.fd = listener(INADDR_LOOPBACK, &port);
-	EXPECT(opens("cqe32", FAKE_IFINDEX) && !nr_rules());
+	EXPECT(opens("cqe32", FAKE_IFINDEX) && !fake_nic_nr_rules());
 	EXPECT(closes());
 	close(opts.fd);
 }
@@ -198,7 +188,7 @@ static void which_nic_listens(void)
 	EXPECT(zcrx_queue_open(&queue, &opts) == -EADDRNOTAVAIL && !queue);
 	EXPECT(strstr(zcrx_error(), "several"));
 	fake_nic->twin = false;
-	EXPECT(opens("rbuf", FAKE_IFINDEX) && nr_rules() == 1);
+	EXPECT(opens("rbuf", FAKE_IFINDEX) && fake_nic_nr_rules() == 1);
 	EXPECT(closes());
 	close(opts.fd);
 }

@@ -215,25 +215,14 @@ static bool close_queue(void)
 	return says(zcrx_queue_close(queue)) && exporter_ends(SERVED);
 }
 
-static unsigned int nr_rules(void)
-{
-	unsigned int nr = 0, i;
-
-	for (i = 0; i < FAKE_RULES; i++)
-		nr += __atomic_load_n(&fake_nic->set.rules[i].used,
-				      __ATOMIC_ACQUIRE);
-
-	return nr;
-}
-
 static bool no_rules_soon(void)
 {
 	int64_t end = zcrx_clock() + WAIT_MS;
 
-	while (nr_rules() && zcrx_clock() < end)
+	while (fake_nic_nr_rules() && zcrx_clock() < end)
 		zcrx_pause();
 
-	return !nr_rules();
+	return !fake_nic_nr_rules();
 }
 
 /* Is it memory of the exporter's? */
@@ -337,9 +326,9 @@ static void steer(void)
 	begin(FAKE_OURS);
 	EXPECT(import_and_connect(2));
 	EXPECT(says(add(0)) && says(add(1)));
-	EXPECT(nr_rules() == 2);
+	EXPECT(fake_nic_nr_rules() == 2);
 	EXPECT(fake_nic->set.rules[1].target.queue == QUEUE);
-	EXPECT(says(zcrx_conn_remove(conn)) && nr_rules() == 1);
+	EXPECT(says(zcrx_conn_remove(conn)) && fake_nic_nr_rules() == 1);
 	EXPECT(close_queue());
 	disconnect(2);
 }
@@ -364,7 +353,7 @@ static void connection_ends(void)
 {
 	begin(FAKE_OURS);
 	EXPECT(import_and_connect(2));
-	EXPECT(says(add(0)) && says(add(1)) && nr_rules() == 2);
+	EXPECT(says(add(0)) && says(add(1)) && fake_nic_nr_rules() == 2);
 	shutdown(streams[0].fd, SHUT_RDWR);
 	close(streams[0].peer);
 	shutdown(streams[1].fd, SHUT_RDWR);
@@ -373,7 +362,7 @@ static void connection_ends(void)
 	/* Ended already; and a number that is used again */
 	EXPECT(says(zcrx_conn_remove(conn)));
 	stream_close(streams, 2);
-	EXPECT(stream_connect(streams, 1) && says(add(0)) && nr_rules() == 1);
+	EXPECT(stream_connect(streams, 1) && says(add(0)) && fake_nic_nr_rules() == 1);
 	EXPECT(close_queue());
 	disconnect(1);
 }
@@ -397,7 +386,7 @@ static void ended_socket_is_kept(void)
 
 	begin(FAKE_OURS);
 	EXPECT(import_and_connect(1) && says(add(0)));
-	EXPECT(says(zcrx_conn_remove(conn)) && !nr_rules());
+	EXPECT(says(zcrx_conn_remove(conn)) && !fake_nic_nr_rules());
 	shutdown(streams[0].fd, SHUT_RDWR);
 	close(streams[0].peer);
 	before = exporter_cpu_time();
@@ -414,8 +403,8 @@ static void once_more(void)
 	begin(FAKE_OURS);
 	EXPECT(import_and_connect(1));
 	for (i = 0; i < 3; i++) {
-		EXPECT(says(add(0)) && nr_rules() == 1);
-		EXPECT(says(zcrx_conn_remove(conn)) && !nr_rules());
+		EXPECT(says(add(0)) && fake_nic_nr_rules() == 1);
+		EXPECT(says(zcrx_conn_remove(conn)) && !fake_nic_nr_rules());
 	}
 	EXPECT(close_queue());
 	disconnect(1);
@@ -442,7 +431,7 @@ static void connected_anew(void)
 	begin(FAKE_OURS);
 	EXPECT(import_and_connect(1));
 	EXPECT(says(zcrx_conn_add(queue, streams[0].peer, NULL, &conn)));
-	EXPECT(nr_rules() == 1 && !kill(exporter, SIGSTOP));
+	EXPECT(fake_nic_nr_rules() == 1 && !kill(exporter, SIGSTOP));
 	is = connect_anew(streams[0].peer, other);
 	EXPECT(!kill(exporter, SIGCONT) && is && no_rules_soon());
 	EXPECT(close_queue());
@@ -460,7 +449,7 @@ static void filter_stays(void)
 	fake_nic->ret_del_rule = -EIO;
 	EXPECT(says(zcrx_conn_remove(conn)));
 	EXPECT(waitpid(exporter, &status, 0) == exporter && !status);
-	EXPECT(nr_rules() == 1);
+	EXPECT(fake_nic_nr_rules() == 1);
 	fake_nic->ret_del_rule = 0;
 	EXPECT(says(zcrx_queue_close(queue)));
 	EXPECT(says(zcrx_nic_reset(FAKE_NAME)) && as_found());
@@ -478,9 +467,9 @@ static void no_more_files(void)
 	none.rlim_cur = 3;
 	EXPECT(!prlimit(exporter, RLIMIT_NOFILE, &none, NULL));
 	EXPECT(add(0) == 1 && strstr(zcrx_error(), "ulimit -n"));
-	EXPECT(says(zcrx_conn_remove(conn)) && !nr_rules());
+	EXPECT(says(zcrx_conn_remove(conn)) && !fake_nic_nr_rules());
 	EXPECT(!prlimit(exporter, RLIMIT_NOFILE, &was, NULL));
-	EXPECT(says(add(0)) && nr_rules() == 1);
+	EXPECT(says(add(0)) && fake_nic_nr_rules() == 1);
 	EXPECT(close_queue());
 	disconnect(1);
 }
@@ -516,7 +505,7 @@ static void no_port(void)
 	EXPECT(import());
 	EXPECT(!bind(fd, (struct sockaddr *)&addr, sizeof(addr)) &&
 	       !listen(fd, 1));
-	EXPECT(zcrx_conn_add(queue, fd, NULL, &conn) == 1 && !nr_rules());
+	EXPECT(zcrx_conn_add(queue, fd, NULL, &conn) == 1 && !fake_nic_nr_rules());
 	EXPECT(strstr(zcrx_error(), "port"));
 	EXPECT(close_queue());
 	close(fd);
@@ -528,7 +517,7 @@ static void no_stranger(void)
 
 	begin(FAKE_OURS);
 	EXPECT(import());
-	EXPECT(zcrx_conn_add(queue, fd, NULL, &conn) == 1 && !nr_rules());
+	EXPECT(zcrx_conn_add(queue, fd, NULL, &conn) == 1 && !fake_nic_nr_rules());
 	EXPECT(strstr(zcrx_error(), "peer"));
 	EXPECT(close_queue());
 	close(fd);
@@ -579,7 +568,7 @@ static void no_other_namespace(void)
 	if (!connect_elsewhere())
 		SKIP("there can't be another network namespace");
 	EXPECT(import());
-	EXPECT(add(0) == 1 && !nr_rules());
+	EXPECT(add(0) == 1 && !fake_nic_nr_rules());
 	EXPECT(strstr(zcrx_error(), "namespace"));
 	EXPECT(close_queue());
 	disconnect(1);
@@ -853,7 +842,7 @@ static void importer_dies(void)
 	}
 	close(sock);
 	close(ready[1]);
-	EXPECT(read(ready[0], &c, 1) == 1 && nr_rules() == 1);
+	EXPECT(read(ready[0], &c, 1) == 1 && fake_nic_nr_rules() == 1);
 	close(ready[0]);
 	kill(pid, SIGKILL);
 	EXPECT(waitpid(pid, NULL, 0) == pid);
