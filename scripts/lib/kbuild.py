@@ -9,11 +9,14 @@ import time
 
 from linux import Error, ROOT
 
-# The same kernel wherever and whenever it is built, and found again by ccache
+# What is not in ccache costs a third more if it is preprocessed for a look there; to
+# know it by the headers that the compiler has read (depend mode) costs next to nothing.
+CCACHE = {'CCACHE_BASEDIR': ROOT, 'CCACHE_NOHASHDIR': '1', 'CCACHE_DEPEND': '1'}
+
+# The same kernel wherever and whenever it is built
 ENV = {'LC_ALL': 'C', 'KBUILD_BUILD_USER': 'zcrx', 'KBUILD_BUILD_HOST': 'zcrx',
        'KBUILD_BUILD_VERSION': '1',
-       'KBUILD_BUILD_TIMESTAMP': 'Thu Jan  1 00:00:00 UTC 2026',
-       'CCACHE_BASEDIR': ROOT, 'CCACHE_NOHASHDIR': '1'}
+       'KBUILD_BUILD_TIMESTAMP': 'Thu Jan  1 00:00:00 UTC 2026', **CCACHE}
 
 
 def say(text):

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 
+from kbuild import CCACHE
 from linux import BUILD, Error, GIT_ENV, ROOT, git
 
 DIR = os.path.join(BUILD, 'check')
@@ -40,7 +41,7 @@ def make(*args):
         command.append('CC=ccache gcc')
     process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              stdin=subprocess.DEVNULL, text=True, check=False,
-                             env={**os.environ, 'LC_ALL': 'C', 'CCACHE_BASEDIR': ROOT})
+                             env={**os.environ, 'LC_ALL': 'C', **CCACHE})
     return process.returncode, process.stdout
 
 
