@@ -34,7 +34,8 @@ static bool headers_are_split(struct net_device *dev)
 
 static int rxq_check_device(struct net_device *dev)
 {
-	if (!netif_running(dev))
+	/* A device that resumes may make its rings without RTNL. */
+	if (!netif_running(dev) || !netif_device_present(dev))
 		return -ENETDOWN;
 	if (!headers_are_split(dev))
 		return -EOPNOTSUPP;
@@ -62,8 +63,8 @@ static int rxq_check_queue(const struct netdev_rx_queue *rxq)
  * The caller holds RTNL.
  *
  * Return: 0; -ERANGE if there is no such queue, -EEXIST if it has a provider,
- * -EBUSY if it is used by XDP or AF_XDP, -ENETDOWN if the device is down,
- * -EOPNOTSUPP if the driver can't, or does not split headers.
+ * -EBUSY if it is used by XDP or AF_XDP, -ENETDOWN if the device is down or
+ * suspended, -EOPNOTSUPP if the driver can't, or does not split headers.
  */
 int netdev_rxq_provider_check(struct net_device *dev, unsigned int rxq_idx)
 {

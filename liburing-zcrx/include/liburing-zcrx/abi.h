@@ -336,8 +336,8 @@ enum zcrx_rbuf_kflags {
 enum zcrx_rbuf_uflags {
 	/* Post a CQE when the ring goes from empty to non-empty, or NEED_KICK is
 	 * set: in the io_uring of the request that made it so. Whoever shares an
-	 * ifq waits in each that has requests. Set this, then look at producer
-	 * and kflags once more, and then sleep.
+	 * ifq waits in each that has requests. Set this, have a full barrier,
+	 * look at producer and kflags once more, and then sleep.
 	 */
 	ZCRX_RBUF_U_WAKEUP		= 1U << 0,
 };
