@@ -267,6 +267,7 @@ TEST_F_TIMEOUT(events, states, TIMEOUT_S)
 
 #define NR_HOGS		8
 #define HOG_BUFFER	(8 << 20)
+#define PATIENCE_MS	20000
 
 /* Connections of others through our queue, which nobody reads from */
 static void connect_hogs(struct __test_metadata *_metadata, struct flow *hogs)
@@ -325,12 +326,49 @@ TEST_F_TIMEOUT(events, asleep, TIMEOUT_S)
 	EXPECT_EQ(MASK(STATE_ON), sleep_for_events(&r->ring, MASK(STATE_ON)));
 }
 
+static bool wait_for_copy_state(const struct ifq *ifq)
+{
+	struct ifq_stats stats;
+	unsigned int ms;
+
+	for (ms = 0; ms < PATIENCE_MS; ms += 10) {
+		if (ifq_read_stats(ifq, &stats) && stats.copying)
+			return true;
+		proc_sleep_ms(10);
+	}
+
+	return false;
+}
+
+/*
+ * What happened and was not told yet, since only the task can post, is told
+ * before its type can be armed again: no two events become one.
+ */
+TEST_F_TIMEOUT(events, untold, TIMEOUT_S)
+{
+	const __u32 dry = MASK(ALLOC_FAIL) | MASK(STATE_COPY);
+	struct flow hogs[NR_HOGS] = {};
+	struct receiver *r = &self->r;
+	unsigned int i;
+
+	if (!(variant->ring_flags & IORING_SETUP_DEFER_TASKRUN))
+		SKIP(return, "for rings whose task posts");
+	r->args.areas[0].len = (NIC_RX_RING + 256) * CHUNK;
+	ASSERT_EQ(0, receiver_register(r));
+	connect_hogs(_metadata, hogs);
+	ASSERT_TRUE(wait_for_copy_state(&r->ifq));
+	EXPECT_EQ(-EINVAL, ifq_arm_event(&r->ifq, ZCRX_EVENT_STATE_COPY));
+	EXPECT_EQ(dry, dry & sleep_for_events(&r->ring, dry));
+	EXPECT_EQ(0, ifq_arm_event(&r->ifq, ZCRX_EVENT_STATE_COPY));
+	for (i = 0; i < NR_HOGS; i++)
+		flow_close(&hogs[i]);
+}
+
 /*
  * There is no room in the completion ring: an event waits for that
  */
 
 #define SMALL_CQ	64
-#define PATIENCE_MS	20000
 
 static void fill_cq(struct __test_metadata *_metadata, struct uring *ring)
 {

@@ -10,6 +10,8 @@
 
 #include <linux/io_uring.h>
 #include <linux/io_uring_types.h>
+#include <linux/memcontrol.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -69,6 +71,15 @@ static void event_task_work(struct io_kiocb *req, struct io_tw_state *ts)
 	percpu_ref_put(&ctx->refs);
 }
 
+/* What overflows is charged to whom the ring belongs, not to the kernel. */
+static void post_charged(struct zcrx_events *events, struct io_ring_ctx *ctx)
+{
+	struct mem_cgroup *old = set_active_memcg(events->memcg);
+
+	post_pending(events, ctx, post_from_work);
+	set_active_memcg(old);
+}
+
 static void event_work(struct work_struct *work)
 {
 	struct zcrx_ifq *ifq = container_of(work, struct zcrx_ifq, events.work);
@@ -90,7 +101,7 @@ static void event_work(struct work_struct *work)
 	if (queue)
 		io_req_task_work_add_remote(events->req, ctx, 0);
 	else if (ctx && !events->req)
-		post_pending(events, ctx, post_from_work);
+		post_charged(events, ctx);
 }
 
 /**
@@ -179,6 +190,7 @@ int zcrx_events_open(struct zcrx_ifq *ifq, struct io_ring_ctx *ctx,
 		er->ifq = ifq;
 		events->req = req;
 	}
+	events->memcg = get_mem_cgroup_from_mm(current->mm);
 
 	spin_lock_bh(&events->lock);
 	events->ctx = ctx;
@@ -214,6 +226,7 @@ void zcrx_events_destroy(struct zcrx_ifq *ifq)
 	/* Adding task work looks at requests that have been run. */
 	if (ifq->events.req)
 		kfree_rcu(ifq->events.req, rcu_head);
+	mem_cgroup_put(ifq->events.memcg);
 }
 
 /**
@@ -256,7 +269,8 @@ int zcrx_event_arm(struct zcrx_ifq *ifq, u32 type)
 		return -EINVAL;
 
 	spin_lock_bh(&events->lock);
-	if (events->ctx && (events->wanted & ~events->armed & BIT(type))) {
+	if (events->ctx && (events->wanted & BIT(type)) &&
+	    !((events->armed | events->pending) & BIT(type))) {
 		events->armed |= BIT(type);
 		ret = 0;
 	}

@@ -9,6 +9,7 @@
 
 struct io_kiocb;
 struct io_ring_ctx;
+struct mem_cgroup;
 struct zcrx_ifq;
 struct zcrx_region;
 
@@ -27,6 +28,7 @@ struct zcrx_region;
  * @wanted: bits of enum zcrx_event_type that were asked for
  * @armed: those to be told when they happen
  * @pending: happened, and the CQE is yet to be posted
+ * @memcg: charged with CQEs that overflow, if @work posts them
  * @work: posts CQEs: what raises an event may be in softirq context
  * @req: brings @pending to the ring's task, if only that may post
  * @req_queued: it is under way
@@ -39,6 +41,7 @@ struct zcrx_events {
 	u32			wanted;
 	u32			armed;
 	u32			pending;
+	struct mem_cgroup	*memcg;
 	struct work_struct	work;
 	struct io_kiocb		*req;
 	bool			req_queued;
