@@ -204,9 +204,13 @@ TEST_F(args, accepted)
 	struct io_uring_zcrx_ifq_reg *reg = &self->args.reg;
 
 	reg->rq_entries = ENTRIES - 100;
+	reg->offsets.__resv = ~0U;
+	reg->offsets.__resv2[1] = ~0ULL;
 	if (variant->rbuf)
 		self->args.ext.rbuf_entries = ENTRIES / 2 + 1;
 	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_EQ(0, reg->offsets.__resv);
+	EXPECT_EQ(0, reg->offsets.__resv2[1]);
 	EXPECT_EQ(ENTRIES, reg->rq_entries);
 	EXPECT_EQ(variant->rbuf ? ENTRIES : 0, self->args.ext.rbuf_entries);
 	EXPECT_EQ(0, reg->zcrx_id);

@@ -35,9 +35,11 @@ size_t zcrx_refill_size(u32 nr_entries)
  */
 void zcrx_refill_offsets(struct io_uring_zcrx_offsets *offsets)
 {
-	offsets->head = ZCRX_REFILL_HEAD;
-	offsets->tail = ZCRX_REFILL_TAIL;
-	offsets->rqes = ZCRX_REFILL_ENTRIES;
+	*offsets = (struct io_uring_zcrx_offsets) {
+		.head	= ZCRX_REFILL_HEAD,
+		.tail	= ZCRX_REFILL_TAIL,
+		.rqes	= ZCRX_REFILL_ENTRIES,
+	};
 }
 
 /**
