@@ -12,6 +12,7 @@
 #include <linux/io_uring.h>
 #include <linux/io_uring_types.h>
 #include <linux/net.h>
+#include <linux/security.h>
 #include <linux/skbuff.h>
 #include <net/page_pool/helpers.h>
 #include <net/sock.h>
@@ -500,6 +501,15 @@ static int recv_multishot(struct io_kiocb *req, struct sock *sk,
 	return issue_flags & IO_URING_F_MULTISHOT ? IOU_REQUEUE : -EAGAIN;
 }
 
+/* As for recv(); nobody looks into the message, which there is none of. */
+static int may_receive(struct socket *sock, const struct zcrx_recv *zr)
+{
+	struct msghdr msg = {};
+
+	return security_socket_recvmsg(sock, &msg,
+				       zr->limited ? zr->left : INT_MAX, 0);
+}
+
 /* Workers don't post: wait for data here, and go back to the task. */
 static int leave_worker(struct io_kiocb *req, unsigned int issue_flags)
 {
@@ -516,6 +526,7 @@ int io_recvzc(struct io_kiocb *req, unsigned int issue_flags)
 	struct zcrx_recv *zr = io_kiocb_to_cmd(req, struct zcrx_recv);
 	struct socket *sock = sock_from_file(req->file);
 	struct sock *sk;
+	int ret;
 
 	if (!sock)
 		return finish(req, -ENOTSOCK, issue_flags);
@@ -529,6 +540,9 @@ int io_recvzc(struct io_kiocb *req, unsigned int issue_flags)
 	    (zr->flags & IORING_RECVSEND_POLL_FIRST))
 		return -EAGAIN;
 
+	ret = may_receive(sock, zr);
+	if (ret)
+		return finish(req, ret, issue_flags);
 	if (zr->flags & IORING_RECV_MULTISHOT)
 		return recv_multishot(req, sk, issue_flags);
 	return recv_once(req, sk, issue_flags);
