@@ -24,7 +24,7 @@
 #include "share.h"
 
 #define RBUF_ENTRIES	4096
-#define RBUF_MAX_MEM	((size_t)1 << 32)	/* entries have 32 bits for it */
+#define RBUF_MAX_MEM	((__u64)1 << 32)	/* entries have 32 bits for it */
 #define CQ32_ENTRIES	16384
 #define MAX_REFILL	32768
 #define MAX_PIECES	(1U << 30)
