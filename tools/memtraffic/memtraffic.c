@@ -11,11 +11,19 @@
  * Whoever connects to the socket gets one line with the counts since power-on,
  * "insn=N load=N store=N", and is disconnected. Sampling before and after a
  * piece of work, and at two sizes of it, gives the cost of the work alone.
+ *
+ * Did the CPU look at what it received, or copy it? Send it bytes of 0xa0 to
+ * 0xaf and nothing else. With "marks=on" the line ends with "marked=N", the
+ * bytes in loads of such bytes alone. There is no copy without a load, wherever
+ * the bytes are and whoever loads them. Loads of one or two bytes count if a
+ * string instruction makes them: other data often looks so in small pieces, and
+ * nobody copies much by those.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -31,10 +39,12 @@ struct counts {
 	uint64_t insn;
 	uint64_t load;
 	uint64_t store;
+	uint64_t marked;
 };
 
 static struct qemu_plugin_scoreboard *board;
-static qemu_plugin_u64 insns, loads, stores;
+static qemu_plugin_u64 insns, loads, stores, marked;
+static bool marks;
 
 static void count_load(unsigned int vcpu, qemu_plugin_meminfo_t info,
 		       uint64_t vaddr, void *udata)
@@ -44,6 +54,46 @@ static void count_load(unsigned int vcpu, qemu_plugin_meminfo_t info,
 	(void)vaddr;
 	(void)udata;
 	c->load += 1ULL << qemu_plugin_mem_size_shift(info);
+}
+
+/* Are all bytes of a value marks? ones: a value of its size, each byte 1. */
+static bool is_marked(uint64_t value, uint64_t ones)
+{
+	return (value & (0xf0 * ones)) == 0xa0 * ones;
+}
+
+static bool loads_marks(qemu_plugin_meminfo_t info)
+{
+	qemu_plugin_mem_value value = qemu_plugin_mem_get_value(info);
+	const uint64_t ones = 0x0101010101010101;
+
+	switch (value.type) {
+	case QEMU_PLUGIN_MEM_VALUE_U8:
+		return is_marked(value.data.u8, 0x01);
+	case QEMU_PLUGIN_MEM_VALUE_U16:
+		return is_marked(value.data.u16, 0x0101);
+	case QEMU_PLUGIN_MEM_VALUE_U32:
+		return is_marked(value.data.u32, 0x01010101);
+	case QEMU_PLUGIN_MEM_VALUE_U64:
+		return is_marked(value.data.u64, ones);
+	case QEMU_PLUGIN_MEM_VALUE_U128:
+		return is_marked(value.data.u128.low, ones) &&
+		       is_marked(value.data.u128.high, ones);
+	}
+	return false;
+}
+
+/* udata: the smallest size in which marks count */
+static void count_marked_load(unsigned int vcpu, qemu_plugin_meminfo_t info,
+			      uint64_t vaddr, void *udata)
+{
+	struct counts *c = qemu_plugin_scoreboard_find(board, vcpu);
+	uint64_t size = 1ULL << qemu_plugin_mem_size_shift(info);
+
+	(void)vaddr;
+	c->load += size;
+	if (size >= (uintptr_t)udata && loads_marks(info))
+		c->marked += size;
 }
 
 static void count_store(unsigned int vcpu, qemu_plugin_meminfo_t info,
@@ -79,29 +129,46 @@ static unsigned int string_access_size(const struct qemu_plugin_insn *insn)
 	return 0;
 }
 
+/* size: of each access of a string instruction, 0 for any other */
+static void instrument_loads(struct qemu_plugin_insn *insn, unsigned int size)
+{
+	if (marks)
+		qemu_plugin_register_vcpu_mem_cb(insn, count_marked_load,
+						 QEMU_PLUGIN_CB_NO_REGS,
+						 QEMU_PLUGIN_MEM_R,
+						 (void *)(uintptr_t)(size ? 1 : 4));
+	else if (size)
+		qemu_plugin_register_vcpu_mem_inline_per_vcpu(insn,
+			QEMU_PLUGIN_MEM_R, QEMU_PLUGIN_INLINE_ADD_U64,
+			loads, size);
+	else
+		qemu_plugin_register_vcpu_mem_cb(insn, count_load,
+						 QEMU_PLUGIN_CB_NO_REGS,
+						 QEMU_PLUGIN_MEM_R, NULL);
+}
+
+static void instrument_stores(struct qemu_plugin_insn *insn, unsigned int size)
+{
+	if (size)
+		qemu_plugin_register_vcpu_mem_inline_per_vcpu(insn,
+			QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_INLINE_ADD_U64,
+			stores, size);
+	else
+		qemu_plugin_register_vcpu_mem_cb(insn, count_store,
+						 QEMU_PLUGIN_CB_NO_REGS,
+						 QEMU_PLUGIN_MEM_W, NULL);
+}
+
+/*
+ * Loads and stores are registered apart, so that an atomic read-modify-write
+ * counts as both.
+ */
 static void instrument_insn(struct qemu_plugin_insn *insn)
 {
 	unsigned int size = string_access_size(insn);
 
-	/*
-	 * Loads and stores are registered apart, so that an atomic
-	 * read-modify-write counts as both.
-	 */
-	if (size) {
-		qemu_plugin_register_vcpu_mem_inline_per_vcpu(insn,
-			QEMU_PLUGIN_MEM_R, QEMU_PLUGIN_INLINE_ADD_U64,
-			loads, size);
-		qemu_plugin_register_vcpu_mem_inline_per_vcpu(insn,
-			QEMU_PLUGIN_MEM_W, QEMU_PLUGIN_INLINE_ADD_U64,
-			stores, size);
-	} else {
-		qemu_plugin_register_vcpu_mem_cb(insn, count_load,
-						 QEMU_PLUGIN_CB_NO_REGS,
-						 QEMU_PLUGIN_MEM_R, NULL);
-		qemu_plugin_register_vcpu_mem_cb(insn, count_store,
-						 QEMU_PLUGIN_CB_NO_REGS,
-						 QEMU_PLUGIN_MEM_W, NULL);
-	}
+	instrument_loads(insn, size);
+	instrument_stores(insn, size);
 }
 
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
@@ -129,10 +196,14 @@ static void *report(void *arg)
 			perror("memtraffic: accept");
 			return NULL;
 		}
-		dprintf(fd, "insn=%llu load=%llu store=%llu\n",
+		dprintf(fd, "insn=%llu load=%llu store=%llu",
 			(unsigned long long)qemu_plugin_u64_sum(insns),
 			(unsigned long long)qemu_plugin_u64_sum(loads),
 			(unsigned long long)qemu_plugin_u64_sum(stores));
+		if (marks)
+			dprintf(fd, " marked=%llu",
+				(unsigned long long)qemu_plugin_u64_sum(marked));
+		dprintf(fd, "\n");
 		close(fd);
 	}
 }
@@ -186,16 +257,35 @@ static int start_reporter(const char *path)
 	return 0;
 }
 
+static const char *parse(int argc, char **argv)
+{
+	const char *path = NULL;
+	int i;
+
+	for (i = 0; i < argc; i++) {
+		if (!strncmp(argv[i], "socket=", 7))
+			path = argv[i] + 7;
+		else if (!strcmp(argv[i], "marks=on"))
+			marks = true;
+		else
+			return NULL;
+	}
+
+	return path;
+}
+
 int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
 			int argc, char **argv)
 {
+	const char *path = parse(argc, argv);
+
 	if (strcmp(info->target_name, "x86_64") || !info->system_emulation) {
 		fprintf(stderr, "memtraffic: counts for qemu-system-x86_64 only, not %s\n",
 			info->target_name);
 		return -1;
 	}
-	if (argc != 1 || strncmp(argv[0], "socket=", 7)) {
-		fprintf(stderr, "memtraffic: say where to report: -plugin memtraffic.so,socket=PATH\n");
+	if (!path) {
+		fprintf(stderr, "memtraffic: say where to report: -plugin memtraffic.so,socket=PATH[,marks=on]\n");
 		return -1;
 	}
 
@@ -203,8 +293,9 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
 	insns = (qemu_plugin_u64){ board, offsetof(struct counts, insn) };
 	loads = (qemu_plugin_u64){ board, offsetof(struct counts, load) };
 	stores = (qemu_plugin_u64){ board, offsetof(struct counts, store) };
+	marked = (qemu_plugin_u64){ board, offsetof(struct counts, marked) };
 
-	if (start_reporter(argv[0] + 7))
+	if (start_reporter(path))
 		return -1;
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 	return 0;

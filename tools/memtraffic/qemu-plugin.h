@@ -4,8 +4,9 @@
  *
  * Distributions ship QEMU without its plugin header, so the few declarations
  * stand here. Version 2 of the interface (QEMU 9.0) is the first that has
- * per-vCPU scoreboards, 3 (QEMU 9.1) the first with this qemu_plugin_insn_data().
- * QEMU refuses to load a plugin whose version it does not serve.
+ * per-vCPU scoreboards, 3 (QEMU 9.1) the first with this qemu_plugin_insn_data(),
+ * 4 (QEMU 9.2) the first that tells what was loaded. QEMU refuses to load a plugin
+ * whose version it does not serve.
  */
 #ifndef MEMTRAFFIC_QEMU_PLUGIN_H
 #define MEMTRAFFIC_QEMU_PLUGIN_H
@@ -15,7 +16,7 @@
 #include <stdint.h>
 
 #define QEMU_PLUGIN_EXPORT	__attribute__((visibility("default")))
-#define QEMU_PLUGIN_VERSION	3
+#define QEMU_PLUGIN_VERSION	4
 
 typedef uint64_t qemu_plugin_id_t;
 typedef uint32_t qemu_plugin_meminfo_t;
@@ -56,6 +57,28 @@ enum qemu_plugin_op {
 	QEMU_PLUGIN_INLINE_ADD_U64,
 };
 
+enum qemu_plugin_mem_value_type {
+	QEMU_PLUGIN_MEM_VALUE_U8,
+	QEMU_PLUGIN_MEM_VALUE_U16,
+	QEMU_PLUGIN_MEM_VALUE_U32,
+	QEMU_PLUGIN_MEM_VALUE_U64,
+	QEMU_PLUGIN_MEM_VALUE_U128,
+};
+
+typedef struct {
+	enum qemu_plugin_mem_value_type type;
+	union {
+		uint8_t u8;
+		uint16_t u16;
+		uint32_t u32;
+		uint64_t u64;
+		struct {
+			uint64_t low;
+			uint64_t high;
+		} u128;
+	} data;
+} qemu_plugin_mem_value;
+
 typedef void (*qemu_plugin_vcpu_tb_trans_cb_t)(qemu_plugin_id_t id,
 					       struct qemu_plugin_tb *tb);
 typedef void (*qemu_plugin_vcpu_mem_cb_t)(unsigned int vcpu_index,
@@ -85,6 +108,7 @@ struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb
 size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn,
 			     void *dest, size_t len);
 unsigned int qemu_plugin_mem_size_shift(qemu_plugin_meminfo_t info);
+qemu_plugin_mem_value qemu_plugin_mem_get_value(qemu_plugin_meminfo_t info);
 
 struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t element_size);
 void *qemu_plugin_scoreboard_find(struct qemu_plugin_scoreboard *score,

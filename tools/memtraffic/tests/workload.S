@@ -3,8 +3,8 @@
  * A machine's whole firmware, 64 KiB at the top of the first MiB: goes to long
  * mode, runs one round of known work ROUNDS times, says so on the debug port
  * and halts. The counts of a round stand beside it as the absolute symbols
- * round_insn, round_load and round_store; a repeated string instruction is one
- * instruction, whatever its count.
+ * round_insn, round_load, round_store and, of the bytes loaded, round_marked; a
+ * repeated string instruction is one instruction, whatever its count.
  */
 	.set PML4, 0x1000
 	.set PDPT, 0x2000
@@ -12,6 +12,8 @@
 	.set STACK, 0x8000
 	.set SRC, 0x10000
 	.set DST, 0x20000
+	.set MARKS, 0x30000		/* 64 of them, and zeros around */
+	.set COPY, 0x40000
 
 	.code16
 start:
@@ -47,6 +49,10 @@ long_mode:
 	mov %eax, %ss
 	mov $STACK, %esp
 	cld
+	mov $MARKS, %edi
+	mov $16, %ecx
+	mov $0xa9a0afa5, %eax
+	rep stosl
 	mov $ROUNDS, %ebp
 
 	/* Instructions, bytes loaded and bytes stored so far in the round. */
@@ -58,6 +64,13 @@ long_mode:
 	.set i, i + 1
 	.set l, l + \load
 	.set s, s + \store
+	.endm
+
+	/* The same, where there are marks to load. */
+	.set m, 0
+	.macro mark marked, load, store, insn:vararg
+	op \load, \store, \insn
+	.set m, m + \marked
 	.endm
 
 round:
@@ -92,6 +105,21 @@ round:
 	op 4, 4, lock xadd %eax, DST
 	op 8, 8, xchg %rax, DST
 	op 0, 8, call function
+	op 0, 0, mov $MARKS, %esi
+	op 0, 0, mov $COPY, %edi
+	op 0, 0, mov $3, %ecx
+	mark 24, 24, 24, rep movsq
+	op 0, 0, mov $5, %ecx
+	mark 5, 5, 5, rep movsb
+	mark 4, 4, 4, movsl
+	mark 0, 1, 0, mov MARKS, %al
+	mark 0, 2, 0, mov MARKS, %ax
+	mark 4, 4, 0, mov MARKS, %eax
+	mark 8, 8, 0, mov MARKS + 3, %rax
+	mark 0, 8, 0, mov MARKS - 1, %rax
+	mark 16, 16, 0, movups MARKS + 48, %xmm0
+	mark 0, 16, 0, movups MARKS + 49, %xmm0
+	mark 0, 16, 0, movups MARKS - 1, %xmm0
 	op 0, 0, dec %ebp
 	op 0, 0, jnz round
 
@@ -103,10 +131,11 @@ halted:	hlt
 function:
 	op 8, 0, ret
 
-	.globl round_insn, round_load, round_store
+	.globl round_insn, round_load, round_store, round_marked
 	.set round_insn, i
 	.set round_load, l
 	.set round_store, s
+	.set round_marked, m
 
 	.org 0xfff0
 	.code16
