@@ -118,11 +118,23 @@ static struct io_uring_sqe *get_sqe(void)
 	return sqe;
 }
 
+/*
+ * Where pages are registered, disks of Linux 6.12 want whole blocks in each, and
+ * refuse a block that begins in one page and ends in the next (EINVAL). Where they
+ * are not, only the sum has to be of whole blocks.
+ */
+static bool blocks_in_pages(const struct write *w)
+{
+	size_t block = w->file->block;
+
+	return block <= PAGE && !((uintptr_t)w->data & (block - 1));
+}
+
 static void start_write(struct write *w)
 {
 	struct io_uring_sqe *sqe = get_sqe();
 
-	if (fixed)
+	if (fixed && blocks_in_pages(w))
 		io_uring_prep_write_fixed(sqe, w->file->fd, w->data, w->len,
 					  w->pos, w->buf.data ? MEM : STAGE);
 	else
