@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * storage: receive TCP connections, write each to a file from where it arrived.
+ * storage: receive TCP connections, write each to a file, or onto a disk, from
+ * where it arrived.
  *
  *	storage IFNAME PORT FILE...
  *
@@ -27,6 +28,10 @@
  * bytes fare better than those with blocks of a page. The first window is 65535
  * bytes, an odd number: ten segments, with which senders begin, have to fit into
  * it. So they are of one page, and not of two.
+ *
+ * A FILE may be a block device that nothing else uses: a disk, or a part of one.
+ * It is overwritten from its beginning to the end of the last byte's block; how
+ * many bytes were received is told at the end, and nowhere on the disk.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -63,6 +68,7 @@
 /* pos: of what comes next. block, align: what the file and its device ask for. */
 struct file {
 	const char	*name;
+	bool		disk;
 	int		fd;
 	int		sock;
 	int		res;
@@ -265,7 +271,7 @@ static void use(struct file *file, const struct zcrx_buf *buf)
 	zcrx_release(queue, buf, 1);
 }
 
-/* The last block is written as a whole, and what is too much cut off later. */
+/* The last block is written as a whole; what is too much of a file is cut off later. */
 static void end(struct file *file, int res)
 {
 	struct write *w = file->staged;
@@ -317,9 +323,14 @@ static void poll_queue(void)
 static void open_file(struct file *file, const char *name)
 {
 	struct statx stx;
+	struct stat st;
+	int how;
 
 	file->name = name;
-	file->fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_DIRECT, 0666);
+	file->disk = !stat(name, &st) && S_ISBLK(st.st_mode);
+	/* O_EXCL without O_CREAT: a disk that is mounted is refused. */
+	how = file->disk ? O_EXCL : O_CREAT | O_TRUNC;
+	file->fd = open(name, O_WRONLY | O_DIRECT | how, 0666);
 	if (file->fd < 0 && errno == EINVAL)
 		errx(1, "%s: its file system has no O_DIRECT, take another one",
 		     name);
@@ -327,7 +338,7 @@ static void open_file(struct file *file, const char *name)
 				  &stx))
 		err(1, "%s", name);
 
-	/* What does not tell (Linux before 6.1, some file systems) takes pages. */
+	/* What does not tell (disks before Linux 6.1, some file systems) takes pages. */
 	file->block = PAGE;
 	file->align = PAGE;
 	if (stx.stx_mask & STATX_DIOALIGN && stx.stx_dio_offset_align) {
@@ -429,8 +440,8 @@ static void print_counters(void)
 /* Returns 1 if a connection has failed. */
 static int finish(struct file *file)
 {
-	if (ftruncate(file->fd, (off_t)file->pos) || fsync(file->fd) ||
-	    close(file->fd))
+	if ((!file->disk && ftruncate(file->fd, (off_t)file->pos)) ||
+	    fsync(file->fd) || close(file->fd))
 		err(1, "%s", file->name);
 	printf("%s: %" PRIu64 " bytes, %" PRIu64 " written in place, %" PRIu64
 	       " copied to join blocks of %zu, %" PRIu64
@@ -451,7 +462,7 @@ int main(int argc, char **argv)
 
 	nr_files = argc < 4 ? 0 : argc - 3;
 	if (!nr_files || nr_files > MAX_FILES)
-		errx(2, "usage: storage IFNAME PORT FILE...   (up to %d, a connection each)",
+		errx(2, "usage: storage IFNAME PORT FILE...   (up to %d files or disks, a connection each; what is there is overwritten)",
 		     MAX_FILES);
 	for (i = 0; i < nr_files; i++)
 		open_file(&files[i], argv[3 + i]);
