@@ -65,13 +65,13 @@ static int send_request(int fd, const char *fmt, va_list ap)
 	return -ECONNRESET;
 }
 
-static int request_at(const char *host, const char *port, const char *fmt, ...)
+/* The same for who has no va_list */
+static int ask(int fd, const char *fmt, ...)
 {
 	va_list ap;
-	int fd;
 
 	va_start(ap, fmt);
-	fd = send_request(connect_to(host, port), fmt, ap);
+	fd = send_request(fd, fmt, ap);
 	va_end(ap);
 
 	return fd;
@@ -116,14 +116,14 @@ int flow_connect(struct flow *flow, const char *host, __u64 bytes,
 	return flow_connect_with(flow, host, bytes, write_size, "");
 }
 
-static int connect_at(struct flow *flow, const char *host, const char *port,
-		      size_t write_size, const char *special)
+static int ask_for_stream(struct flow *flow, size_t write_size,
+			  const char *special)
 {
 	if (getrandom(&flow->seed, sizeof(flow->seed), 0) < 0)
 		return -errno;
 
-	flow->fd = request_at(host, port, "send %llu %llu %zu %s\n", flow->bytes,
-			      flow->seed, write_size, special);
+	flow->fd = ask(flow->fd, "send %llu %llu %zu %s\n", flow->bytes,
+		       flow->seed, write_size, special);
 	if (flow->fd < 0)
 		return flow->fd;
 
@@ -131,6 +131,45 @@ static int connect_at(struct flow *flow, const char *host, const char *port,
 	EVP_DigestInit_ex(flow->md, EVP_sha256(), NULL);
 
 	return 0;
+}
+
+static int connect_at(struct flow *flow, const char *host, const char *port,
+		      size_t write_size, const char *special)
+{
+	flow->fd = connect_to(host, port);
+
+	return ask_for_stream(flow, write_size, special);
+}
+
+/**
+ * flow_begin() - connect to the peer, and ask it for nothing yet
+ * @flow: filled in, for flow_ask()
+ * @host: address of the peer
+ *
+ * Return: 0 or a negative error.
+ */
+int flow_begin(struct flow *flow, const char *host)
+{
+	memset(flow, 0, sizeof(*flow));
+	flow->fd = connect_to(host, usual_port());
+
+	return flow->fd < 0 ? flow->fd : 0;
+}
+
+/**
+ * flow_ask() - ask the peer to send
+ * @flow: after flow_begin(), and what the socket should be like from the first
+ *	  byte on
+ * @bytes: how much it is to send
+ * @write_size: in pieces of how much
+ *
+ * Return: 0 or a negative error.
+ */
+int flow_ask(struct flow *flow, __u64 bytes, size_t write_size)
+{
+	flow->bytes = bytes;
+
+	return ask_for_stream(flow, write_size, "");
 }
 
 /**

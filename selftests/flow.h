@@ -37,6 +37,8 @@ struct flow {
 
 int flow_request(const char *host, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+int flow_begin(struct flow *flow, const char *host);
+int flow_ask(struct flow *flow, __u64 bytes, size_t write_size);
 int flow_connect(struct flow *flow, const char *host, __u64 bytes,
 		 size_t write_size);
 int flow_connect_with(struct flow *flow, const char *host, __u64 bytes,

@@ -15,6 +15,7 @@
 
 #include "kselftest_harness.h"
 #include "ifq.h"
+#include "loopback.h"
 #include "nic.h"
 #include "proc.h"
 #include "refusals.h"
@@ -745,29 +746,6 @@ TEST_F(args, recv_zc)
 
 #define WAITING	64
 
-/* A TCP connection of ours with ourselves: bytes wait in the first socket. */
-static bool connect_to_self(int fds[2])
-{
-	static const char zeroes[WAITING];
-	struct sockaddr_in addr = {
-		.sin_family		= AF_INET,
-		.sin_addr.s_addr	= htonl(INADDR_LOOPBACK),
-	};
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
-	socklen_t len = sizeof(addr);
-
-	fds[1] = socket(AF_INET, SOCK_STREAM, 0);
-	if (bind(listener, (struct sockaddr *)&addr, len) ||
-	    listen(listener, 1) ||
-	    getsockname(listener, (struct sockaddr *)&addr, &len) ||
-	    connect(fds[1], (struct sockaddr *)&addr, len))
-		return false;
-	fds[0] = accept(listener, NULL, NULL);
-	close(listener);
-
-	return fds[0] >= 0 && send(fds[1], zeroes, WAITING, 0) == WAITING;
-}
-
 /* Hands the socket to a map for BPF, with which it gets other functions. */
 static int add_to_sockmap(int sock)
 {
@@ -799,21 +777,22 @@ TEST_F(args, recv_zc_sockmap)
 		.opcode		= OP_RECV_ZC,
 		.ioprio		= IORING_RECV_MULTISHOT,
 	};
-	char buf[2 * WAITING];
-	int map, fds[2];
+	char buf[2 * WAITING] = {};
+	int map, tx, rx;
 
-	ASSERT_TRUE(connect_to_self(fds));
-	sqe.fd = fds[0];
+	ASSERT_EQ(0, loopback_connect(&tx, &rx, 0));
+	ASSERT_EQ(WAITING, send(tx, buf, WAITING, 0));
+	sqe.fd = rx;
 	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
-	map = add_to_sockmap(fds[0]);
+	map = add_to_sockmap(rx);
 	if (map < 0)
 		SKIP(return, "no sockmap: %s; CONFIG_BPF_SYSCALL?",
 		     strerror(-map));
 	EXPECT_EQ(-EPROTONOSUPPORT, recv_zc(self, &sqe));
 	close(map);
-	EXPECT_EQ(WAITING, recv(fds[0], buf, sizeof(buf), 0));
-	close(fds[0]);
-	close(fds[1]);
+	EXPECT_EQ(WAITING, recv(rx, buf, sizeof(buf), 0));
+	close(rx);
+	close(tx);
 }
 
 /*

@@ -15,6 +15,7 @@
 #include "capture.h"
 #include "datagram.h"
 #include "kselftest_harness.h"
+#include "loopback.h"
 #include "nic.h"
 #include "plain.h"
 #include "receiver.h"
@@ -206,33 +207,6 @@ FIXTURE(onward)
 	size_t kept;
 };
 
-/* A TCP connection within the machine, with room for all that is kept */
-static bool connect_loopback(int *tx, int *rx)
-{
-	struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	socklen_t len = sizeof(addr);
-	int listener, size = 8 * KEPT;
-
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	*tx = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	setsockopt(listener, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	setsockopt(*tx, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	if (bind(listener, (struct sockaddr *)&addr, len) ||
-	    listen(listener, 1) ||
-	    getsockname(listener, (struct sockaddr *)&addr, &len) ||
-	    connect(*tx, (struct sockaddr *)&addr, len))
-		return false;
-	*rx = accept(listener, NULL, NULL);
-	close(listener);
-	plain_set_timeout(*tx);
-	plain_set_timeout(*rx);
-
-	return *rx >= 0;
-}
-
 FIXTURE_SETUP(onward)
 {
 	SETUP_RECEIVER(&self->r, RECV_CQE32);
@@ -240,7 +214,9 @@ FIXTURE_SETUP(onward)
 	ASSERT_LE(KEPT, fcntl(self->pipe[1], F_SETPIPE_SZ, 2 * KEPT));
 	self->file = syscall(__NR_memfd_create, "onward", MFD_CLOEXEC);
 	ASSERT_LE(0, self->file);
-	ASSERT_TRUE(connect_loopback(&self->tx, &self->rx));
+	ASSERT_EQ(0, loopback_connect(&self->tx, &self->rx, 8 * KEPT));
+	plain_set_timeout(self->tx);
+	plain_set_timeout(self->rx);
 
 	ASSERT_RECEIVER(&self->r,
 			receiver_connect(&self->r, nic.remote_v4, 1,
