@@ -3,7 +3,6 @@
  * Wrong arguments are refused, each with its error, and leave nothing behind.
  */
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/netlink.h>
 #include <net/if.h>
@@ -11,7 +10,6 @@
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 #include "ifq.h"
@@ -19,6 +17,7 @@
 #include "nic.h"
 #include "proc.h"
 #include "refusals.h"
+#include "sockmap.h"
 #include "uring.h"
 
 #define AREA_SIZE	(1 << 20)
@@ -746,30 +745,6 @@ TEST_F(args, recv_zc)
 
 #define WAITING	64
 
-/* Hands the socket to a map for BPF, with which it gets other functions. */
-static int add_to_sockmap(int sock)
-{
-	union bpf_attr attr = {
-		.map_type	= BPF_MAP_TYPE_SOCKMAP,
-		.key_size	= sizeof(__u32),
-		.value_size	= sizeof(int),
-		.max_entries	= 1,
-	};
-	__u32 key = 0;
-	int map, ret;
-
-	map = syscall(__NR_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
-	if (map < 0)
-		return -errno;
-	memset(&attr, 0, sizeof(attr));
-	attr.map_fd = map;
-	attr.key = (unsigned long)&key;
-	attr.value = (unsigned long)&sock;
-	ret = syscall(__NR_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr));
-
-	return ret ? -errno : map;
-}
-
 /* TCP, but somebody else decides what is received: nothing is taken from it. */
 TEST_F(args, recv_zc_sockmap)
 {
@@ -777,17 +752,17 @@ TEST_F(args, recv_zc_sockmap)
 		.opcode		= OP_RECV_ZC,
 		.ioprio		= IORING_RECV_MULTISHOT,
 	};
+	int map = sockmap_create(), tx, rx;
 	char buf[2 * WAITING] = {};
-	int map, tx, rx;
 
+	if (map < 0)
+		SKIP(return, "no sockmap: %s; CONFIG_BPF_SYSCALL?",
+		     strerror(-map));
 	ASSERT_EQ(0, loopback_connect(&tx, &rx, 0));
 	ASSERT_EQ(WAITING, send(tx, buf, WAITING, 0));
 	sqe.fd = rx;
 	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
-	map = add_to_sockmap(rx);
-	if (map < 0)
-		SKIP(return, "no sockmap: %s; CONFIG_BPF_SYSCALL?",
-		     strerror(-map));
+	ASSERT_EQ(0, sockmap_add(map, 0, rx));
 	EXPECT_EQ(-EPROTONOSUPPORT, recv_zc(self, &sqe));
 	close(map);
 	EXPECT_EQ(WAITING, recv(rx, buf, sizeof(buf), 0));

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -18,7 +19,9 @@
 #include "loopback.h"
 #include "nic.h"
 #include "plain.h"
+#include "proc.h"
 #include "receiver.h"
+#include "sockmap.h"
 
 /*
  * Chunks last for all that the NIC has room for, the receiver holds and sockets
@@ -376,6 +379,75 @@ TEST_F_TIMEOUT(onward, sendfile, TIMEOUT_S)
 		}
 	}
 	EXPECT_TRUE(flow_complete(&self->flow));
+}
+
+/*
+ * BPF has what the socket receives
+ */
+
+/* What waits is kept, whatever the queue receives next. */
+#define WAITS_MS	50
+
+/* A flow whose socket is in a map before the first byte comes */
+static void connect_in_sockmap(struct __test_metadata *_metadata,
+			       struct flow *flow, int map,
+			       enum sockmap_verdict verdict, int other)
+{
+	ASSERT_EQ(0, sockmap_attach(map, verdict));
+	ASSERT_EQ(0, flow_begin(flow, nic.remote_v4));
+	plain_set_timeout(flow->fd);
+	ASSERT_EQ(0, sockmap_add(map, 0, flow->fd));
+	ASSERT_EQ(0, sockmap_add(map, 1, other));
+	ASSERT_EQ(0, flow_ask(flow, nic.bytes / 32, WRITE_SIZE));
+}
+
+/* All of it is to be read from there. */
+static void receive_from_sockmap(struct __test_metadata *_metadata,
+				 FIXTURE_DATA(onward) *self,
+				 enum sockmap_verdict verdict, int other)
+{
+	int map = sockmap_create();
+	struct flow flow;
+	ssize_t n;
+	int from;
+
+	if (map < 0)
+		SKIP(return, "no sockmap: %s; CONFIG_BPF_SYSCALL?",
+		     strerror(-map));
+	connect_in_sockmap(_metadata, &flow, map, verdict, other);
+	from = verdict == SOCKMAP_PASS ? flow.fd : self->rx;
+	while (not_all(&flow)) {
+		struct pollfd pfd = { .fd = from, .events = POLLIN };
+		static unsigned char buf[KEPT];
+
+		ASSERT_EQ(1, poll(&pfd, 1, PLAIN_STALL_S * 1000))
+			TH_LOG("nothing after %llu bytes", flow.got);
+		proc_sleep_ms(WAITS_MS);
+		ASSERT_RECEIVER(&self->r, stir(&self->r));
+		n = recv(from, buf, sizeof(buf), 0);
+		ASSERT_LT(0, n) TH_LOG("recv: %m");
+		ASSERT_TRUE(flow_receive(&flow, buf, n))
+			TH_LOG("wrong after %llu bytes", flow.got);
+	}
+	EXPECT_TRUE(flow_complete(&flow));
+	flow_close(&flow);
+	close(map);
+}
+
+TEST_F_TIMEOUT(onward, sockmap_pass, TIMEOUT_S)
+{
+	receive_from_sockmap(_metadata, self, SOCKMAP_PASS, self->tx);
+}
+
+/* The kernel sends it on, from where it lies. */
+TEST_F_TIMEOUT(onward, sockmap_send, TIMEOUT_S)
+{
+	receive_from_sockmap(_metadata, self, SOCKMAP_SEND, self->tx);
+}
+
+TEST_F_TIMEOUT(onward, sockmap_redirect, TIMEOUT_S)
+{
+	receive_from_sockmap(_metadata, self, SOCKMAP_REDIRECT, self->rx);
 }
 
 /*
