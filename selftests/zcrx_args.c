@@ -715,7 +715,9 @@ TEST_F(args, recv_zc)
 	EXPECT_REFUSED(-EINVAL, addr, 1ULL << 63);
 	EXPECT_REFUSED(-EINVAL, addr2, 1);
 	EXPECT_REFUSED(-EINVAL, addr2, 1ULL << 63);
-	EXPECT_REFUSED(-EINVAL, msg_flags, MSG_PEEK);
+	/* MSG_WAITALL, MSG_DONTWAIT and MSG_PEEK are among them. */
+	for (bit = 0; bit < 32; bit++)
+		EXPECT_REFUSED(-EINVAL, msg_flags, 1U << bit);
 	EXPECT_REFUSED(-EINVAL, buf_index, 1);
 	EXPECT_REFUSED(-EINVAL, buf_index, 0xffff);
 	EXPECT_REFUSED(-EINVAL, __pad2[0], 1);
