@@ -12,6 +12,7 @@
 #include "kselftest_harness.h"
 #include "netlink.h"
 #include "nic.h"
+#include "pools.h"
 #include "proc.h"
 #include "receiver.h"
 
@@ -23,10 +24,7 @@
 #define TRACEFS		"/sys/kernel/tracing/"
 
 /* Of <linux/netdev.h>, which distributions have without them */
-#define NETDEV_CMD_PAGE_POOL_GET	5
 #define NETDEV_CMD_QUEUE_GET		10
-#define NETDEV_A_PAGE_POOL_IFINDEX	2
-#define NETDEV_A_PAGE_POOL_IO_URING	8
 #define NETDEV_A_QUEUE_ID		1
 #define NETDEV_A_QUEUE_IFINDEX		2
 #define NETDEV_A_QUEUE_TYPE		3
@@ -38,52 +36,45 @@
  */
 
 /**
- * struct dump - what is looked for in a dump, and what was found
- * @ifindex: of the interface
- * @ifindex_attr: the attribute that says which one an object is of
- * @io_uring_attr: the one that io_uring's memory has
- * @nr: objects of the interface with it
- * @rxq: of the last of them, if they are receive queues
+ * struct queues - receive queues of the NIC with io_uring's memory
+ * @nr: their number
+ * @rxq: the last of them
  */
-struct dump {
-	__u32		ifindex;
-	__u16		ifindex_attr;
-	__u16		io_uring_attr;
+struct queues {
 	unsigned int	nr;
 	__u32		rxq;
 };
 
-static int count_object(const struct nlmsghdr *nlh, void *data)
+static int count_queue(const struct nlmsghdr *nlh, void *data)
 {
 	const struct nlattr *attrs[16] = {}, *attr;
-	struct dump *dump = data;
+	struct queues *queues = data;
 
 	mnl_attr_for_each(attr, nlh, sizeof(struct genlmsghdr))
 		if (mnl_attr_get_type(attr) < ARRAY_SIZE(attrs))
 			attrs[mnl_attr_get_type(attr)] = attr;
 
-	if (!attrs[dump->io_uring_attr] || !attrs[dump->ifindex_attr] ||
-	    mnl_attr_get_u32(attrs[dump->ifindex_attr]) != dump->ifindex)
+	if (!attrs[NETDEV_A_QUEUE_IO_URING] || !attrs[NETDEV_A_QUEUE_IFINDEX] ||
+	    mnl_attr_get_u32(attrs[NETDEV_A_QUEUE_IFINDEX]) != nic_ifindex())
 		return MNL_CB_OK;
-	if (dump->io_uring_attr == NETDEV_A_QUEUE_IO_URING) {
-		if (mnl_attr_get_u32(attrs[NETDEV_A_QUEUE_TYPE]) !=
-		    NETDEV_QUEUE_TYPE_RX)
-			return MNL_CB_ERROR;
-		dump->rxq = mnl_attr_get_u32(attrs[NETDEV_A_QUEUE_ID]);
-	}
-	dump->nr++;
+	if (mnl_attr_get_u32(attrs[NETDEV_A_QUEUE_TYPE]) !=
+	    NETDEV_QUEUE_TYPE_RX)
+		return MNL_CB_ERROR;
+	queues->rxq = mnl_attr_get_u32(attrs[NETDEV_A_QUEUE_ID]);
+	queues->nr++;
 
 	return MNL_CB_OK;
 }
 
 /* Returns 0, or a negative error. */
-static int run_dump(struct dump *dump, __u8 cmd)
+static int dump_queues(struct queues *queues)
 {
 	struct nlmsghdr *nlh;
 	struct netlink nl;
 	char buf[256];
 	int family, ret;
 
+	memset(queues, 0, sizeof(*queues));
 	ret = netlink_open(&nl, NETLINK_GENERIC);
 	if (ret)
 		return ret;
@@ -91,34 +82,13 @@ static int run_dump(struct dump *dump, __u8 cmd)
 	if (family < 0) {
 		ret = family;
 	} else {
-		nlh = netlink_put_genl(buf, family, NLM_F_DUMP, cmd);
-		ret = netlink_ask(&nl, nlh, count_object, dump);
+		nlh = netlink_put_genl(buf, family, NLM_F_DUMP,
+				       NETDEV_CMD_QUEUE_GET);
+		ret = netlink_ask(&nl, nlh, count_queue, queues);
 	}
 	netlink_close(&nl);
 
 	return ret;
-}
-
-static int dump_queues(struct dump *dump)
-{
-	*dump = (struct dump) {
-		.ifindex	= nic_ifindex(),
-		.ifindex_attr	= NETDEV_A_QUEUE_IFINDEX,
-		.io_uring_attr	= NETDEV_A_QUEUE_IO_URING,
-	};
-
-	return run_dump(dump, NETDEV_CMD_QUEUE_GET);
-}
-
-static int dump_pools(struct dump *dump)
-{
-	*dump = (struct dump) {
-		.ifindex	= nic_ifindex(),
-		.ifindex_attr	= NETDEV_A_PAGE_POOL_IFINDEX,
-		.io_uring_attr	= NETDEV_A_PAGE_POOL_IO_URING,
-	};
-
-	return run_dump(dump, NETDEV_CMD_PAGE_POOL_GET);
 }
 
 /*
@@ -209,48 +179,32 @@ static void receive(struct __test_metadata *_metadata, struct receiver *r)
 	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
 }
 
-/* Until none of the interface's page pools has our memory; how long, in ms */
-static unsigned int wait_for_no_pool(struct __test_metadata *_metadata)
-{
-	struct dump dump;
-	unsigned int ms;
-
-	for (ms = 0; ms < POOL_MS; ms += 100) {
-		ASSERT_EQ(0, dump_pools(&dump));
-		if (!dump.nr)
-			break;
-		proc_sleep_ms(100);
-	}
-	EXPECT_EQ(0, dump.nr);
-
-	return ms;
-}
-
 /*
  * A queue and its page pool are marked from registration to close. The pool may
  * last a little longer, until all memory is back.
  */
 TEST_F_TIMEOUT(observe, netlink, TIMEOUT_S)
 {
-	struct dump dump;
+	struct queues queues;
+	struct pools pools;
 
-	ASSERT_EQ(0, dump_queues(&dump));
-	EXPECT_EQ(0, dump.nr);
-	wait_for_no_pool(_metadata);
+	ASSERT_EQ(0, dump_queues(&queues));
+	EXPECT_EQ(0, queues.nr);
+	EXPECT_EQ(0, pools_wait_gone(&pools, POOL_MS));
 
 	ASSERT_EQ(0, receiver_register(&self->r));
-	ASSERT_EQ(0, dump_queues(&dump));
-	EXPECT_EQ(1, dump.nr);
-	EXPECT_EQ(nic.rxq, dump.rxq);
-	ASSERT_EQ(0, dump_pools(&dump));
-	EXPECT_EQ(1, dump.nr);
+	ASSERT_EQ(0, dump_queues(&queues));
+	EXPECT_EQ(1, queues.nr);
+	EXPECT_EQ(nic.rxq, queues.rxq);
+	ASSERT_EQ(0, pools_read(&pools));
+	EXPECT_EQ(1, pools.nr);
+	EXPECT_EQ(0, pools.nr_detached);
 	receive(_metadata, &self->r);
 
 	uring_exit(&self->r.ring);
-	ASSERT_EQ(0, dump_queues(&dump));
-	EXPECT_EQ(0, dump.nr);
-	TH_LOG("the page pool was gone after %u ms",
-	       wait_for_no_pool(_metadata));
+	ASSERT_EQ(0, dump_queues(&queues));
+	EXPECT_EQ(0, queues.nr);
+	EXPECT_EQ(0, pools_wait_gone(&pools, POOL_MS));
 	ASSERT_EQ(0, uring_init(&self->r.ring, 0, 64));
 }
 

@@ -19,6 +19,7 @@
 #include "memlock.h"
 #include "nic.h"
 #include "plain.h"
+#include "pools.h"
 #include "proc.h"
 #include "receiver.h"
 #include "victim.h"
@@ -193,6 +194,16 @@ static void end_scene(struct scene *s)
 	admin_restore();
 }
 
+/* A page pool goes when all of its chunks, and of the pages it lent, are back. */
+static void expect_no_pool(struct __test_metadata *_metadata)
+{
+	struct pools pools;
+
+	EXPECT_EQ(0, pools_wait_gone(&pools, PATIENCE_MS))
+		TH_LOG("%u page pools are left, %u without a queue, which miss %llu chunks or pages",
+		       pools.nr, pools.nr_detached, pools.nr_missing);
+}
+
 /* Nothing is left to be undone if all went well. */
 static void expect_clean(struct __test_metadata *_metadata, struct scene *s)
 {
@@ -200,6 +211,7 @@ static void expect_clean(struct __test_metadata *_metadata, struct scene *s)
 	EXPECT_EQ(0, memlock_wait_uncharged(RECV_RBUF, VICTIM_AREA_SIZE))
 		TH_LOG("what was locked is still charged");
 	expect_memory(_metadata, s->available);
+	expect_no_pool(_metadata);
 	s->disturbed = _metadata->exit_code != KSFT_PASS;
 }
 
@@ -486,6 +498,16 @@ FIXTURE_TEARDOWN(single)
 	end_scene(&self->s);
 }
 
+/* What sockets hold is missing in a page pool that has no queue any more. */
+static void expect_pool_waits(struct __test_metadata *_metadata)
+{
+	struct pools pools;
+
+	ASSERT_EQ(0, pools_read(&pools));
+	EXPECT_LE(1, pools.nr_detached);
+	EXPECT_LE(MAX_HELD, pools.nr_missing);
+}
+
 /* Sockets hold chunks for long, while the ring and even the driver go. */
 TEST_F_TIMEOUT(single, hold_long, TIMEOUT_S)
 {
@@ -502,10 +524,12 @@ TEST_F_TIMEOUT(single, hold_long, TIMEOUT_S)
 
 	/* The area is there, and paid for, since sockets have chunks of it. */
 	EXPECT_EQ(-ENOMEM, memlock_try(s->mode, SMALL_AREA, less));
+	expect_pool_waits(_metadata);
 	ASSERT_TRUE(admin_unbind());
 	proc_sleep_ms(ms);
 	ASSERT_TRUE(admin_bind());
 	EXPECT_EQ(-ENOMEM, memlock_try(s->mode, SMALL_AREA, less));
+	expect_pool_waits(_metadata);
 	use_queue(_metadata, s->mode);
 
 	read_held(_metadata, &s->held);
