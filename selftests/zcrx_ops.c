@@ -225,6 +225,19 @@ TEST_F_TIMEOUT(ops, header_split, TIMEOUT_S)
 	ASSERT_PROGRESS("tcp-data-split on");
 }
 
+/* Packets of several frames, and of one, mixed in the sockets' queues */
+TEST_F_TIMEOUT(ops, gro, TIMEOUT_S)
+{
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		ASSERT_TRUE(nic_run("ethtool -K %s gro off", nic.name));
+		ASSERT_PROGRESS("without GRO, round %u", i);
+		ASSERT_TRUE(nic_run("ethtool -K %s gro on", nic.name));
+		ASSERT_PROGRESS("with GRO, round %u", i);
+	}
+}
+
 TEST_F_TIMEOUT(ops, steering, TIMEOUT_S)
 {
 	unsigned int i;

@@ -162,6 +162,51 @@ TEST_F_TIMEOUT(steer, moving, TIMEOUT_S)
 	EXPECT_LT(0, stats.copied_page + stats.copied_linear);
 }
 
+/* Packets of IP that came to the host, several frames in one of them or not */
+static long long packets_in(void)
+{
+	return nic_read_counter("/proc/net/snmp", "Ip:", "InReceives");
+}
+
+/* How many of them for a flow of ours? */
+static long long receive_flow(struct __test_metadata *_metadata,
+			      struct receiver *r, __u64 bytes)
+{
+	const long long before = packets_in();
+
+	EXPECT_TRUE(receiver_connect(r, nic.remote_v4, 1, bytes, WRITE_SIZE))
+		TH_LOG("%s", r->why);
+	EXPECT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+
+	return packets_in() - before;
+}
+
+/*
+ * Without GRO each frame is a packet by itself, as with GRO it would not be: in
+ * place all the same.
+ */
+TEST_F_TIMEOUT(steer, no_gro, TIMEOUT_S)
+{
+	const __u64 bytes = nic.bytes / 4;
+	long long with_gro, without;
+	struct ifq_stats stats;
+
+	self->r.hold = AREA_SIZE / CHUNK / 8;
+	with_gro = receive_flow(_metadata, &self->r, bytes);
+	ASSERT_TRUE(nic_run("ethtool -K %s gro off", nic.name));
+	without = receive_flow(_metadata, &self->r, bytes);
+	EXPECT_TRUE(nic_run("ethtool -K %s gro on", nic.name));
+
+	EXPECT_LE((long long)bytes / nic_mtu(), without);
+	EXPECT_LT(with_gro, without);
+	ASSERT_TRUE(receiver_check_counters(&self->r)) TH_LOG("%s", self->r.why);
+	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
+	EXPECT_LE(ifq_stats_copied(&stats) * 10, self->r.bytes);
+	TH_LOG("%lld packets with GRO, %lld without; %llu bytes in place, copied: %llu linear, %llu from pages",
+	       with_gro, without, stats.zc_bytes, stats.copied_linear,
+	       stats.copied_page);
+}
+
 /* Small writes make small packets. */
 TEST_F_TIMEOUT(steer, small_writes, TIMEOUT_S)
 {
@@ -371,6 +416,29 @@ TEST_F_TIMEOUT(steer, plain_recv, TIMEOUT_S)
 	EXPECT_TRUE(plain_recv(&flow, MSG_PEEK))
 		TH_LOG("wrong after %llu bytes", flow.got);
 	flow_close(&flow);
+}
+
+/* Each frame by itself */
+TEST_F_TIMEOUT(steer, plain_no_gro, TIMEOUT_S)
+{
+	static const int flags[] = { 0, MSG_PEEK };
+	struct flow flow;
+	unsigned int i;
+
+	ASSERT_TRUE(nic_run("ethtool -K %s gro off", nic.name));
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		EXPECT_EQ(0, flow_connect(&flow, nic.remote_v4, nic.bytes / 16,
+					  WRITE_SIZE));
+		EXPECT_TRUE(plain_recv(&flow, flags[i]))
+			TH_LOG("wrong after %llu bytes", flow.got);
+		flow_close(&flow);
+	}
+	EXPECT_EQ(0, flow_connect(&flow, nic.remote_v4, nic.bytes / 16,
+				  WRITE_SIZE));
+	EXPECT_TRUE(plain_splice(&flow))
+		TH_LOG("wrong after %llu bytes", flow.got);
+	flow_close(&flow);
+	EXPECT_TRUE(nic_run("ethtool -K %s gro on", nic.name));
 }
 
 TEST_F_TIMEOUT(steer, plain_splice, TIMEOUT_S)
