@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <time.h>
 #include <unistd.h>
@@ -181,6 +182,95 @@ TEST_F_TIMEOUT(dma, no_room, TIMEOUT_S)
 		}
 		EXPECT_TRUE(swiotlb_used_at_most(self->used + LEEWAY));
 	}
+}
+
+/* So little is left of the bounce buffers, at least. */
+#define LEFT		(256 << 10)
+
+/* Less than the NIC has descriptors for, and how long nothing is given back */
+#define DRY_AREA	(2 << 20)
+#define DRY_MS		2000
+
+/* Areas take what is there of the bounce buffers, from large to small. */
+static void take_bounce_buffers(struct receiver *ballast)
+{
+	struct io_uring_zcrx_area_reg area;
+	size_t size = AREA_SIZE;
+
+	while (size >= LEFT) {
+		area = (struct io_uring_zcrx_area_reg) { .len = size };
+		if (swiotlb("nslabs") - swiotlb("used") >=
+		    (long long)(size + LEFT)) {
+			area.addr = (unsigned long)ifq_mmap(size);
+			if (!ifq_add_area(&ballast->ifq, &area))
+				continue;
+			munmap((void *)(unsigned long)area.addr, size);
+		}
+		size /= 2;
+	}
+}
+
+static long long alloc_failures(void)
+{
+	char command[128];
+	long long nr = -1;
+	FILE *f;
+
+	snprintf(command, sizeof(command),
+		 "ethtool -S %s | sed -n 's/ *rx_queue_%u_alloc_failed: //p'",
+		 nic.name, nic.rxq);
+	f = popen(command, "r");
+	if (f && fscanf(f, "%lld", &nr) != 1)
+		nr = -1;
+	if (f)
+		pclose(f);
+
+	return nr;
+}
+
+/*
+ * The area is dry, and there are hardly any bounce buffers for pages of the kernel,
+ * nor for what is sent. When there are some again everything goes on.
+ */
+TEST_F_TIMEOUT(dma, no_room_for_pages, TIMEOUT_S)
+{
+	static struct receiver ballast;
+	struct receiver *r = &self->r;
+	struct ifq_stats stats;
+	long long failed;
+
+	if (!self->bounces)
+		SKIP(return, "for bounce buffers");
+	if (!nic.remote_v4)
+		SKIP(return, "REMOTE_V4 is not set: name the peer");
+	if (nic.nr_rxqs < 2)
+		SKIP(return, "needs two receive queues");
+	ASSERT_TRUE(receiver_open(r, variant->mode, DRY_AREA))
+		TH_LOG("%s", r->why);
+	receiver_prepare(&ballast, variant->mode, AREA_SIZE);
+	ballast.args.reg.if_rxq = nic.rxq ? 0 : 1;
+	ASSERT_EQ(0, receiver_register(&ballast));
+	take_bounce_buffers(&ballast);
+	failed = alloc_failures();
+	ASSERT_LE(0, failed);
+
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, NR_FLOWS,
+				     nic.bytes / 8 / NR_FLOWS, WRITE_SIZE))
+		TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_keep(r, DRY_MS)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_TRUE(stats.copying);
+	failed = alloc_failures() - failed;
+	EXPECT_LT(0, failed);
+	TH_LOG("no memory %lld times, %llu pages lent, %lld bytes of bounce buffers left",
+	       failed, stats.lent_pages, swiotlb("nslabs") - swiotlb("used"));
+
+	receiver_close(&ballast);
+	ASSERT_TRUE(receiver_release(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
+	receiver_close(r);
+	EXPECT_TRUE(swiotlb_used_at_most(self->used + LEEWAY));
 }
 
 ZCRX_TEST_MAIN
