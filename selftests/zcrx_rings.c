@@ -5,13 +5,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
+#include "loopback.h"
 #include "nic.h"
+#include "probe.h"
+#include "proc.h"
 #include "receiver.h"
 
 #define AREA_SIZE	(8 << 20)
@@ -522,6 +527,243 @@ TEST_F_TIMEOUT(rings, reset, TIMEOUT_S)
 	}
 	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
 	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
+}
+
+/*
+ * What other people do to the socket, or to its options: connections that end
+ * here are within this machine, so that it is known what comes when.
+ */
+
+/* So long nothing comes */
+#define IDLE_MS		300
+
+/* For a request to be waiting */
+#define SETTLE_MS	20
+
+#define LOW_WATER	10000
+
+/* Requests that have ended are made again, and wait. */
+static void settle(struct __test_metadata *_metadata, struct receiver *r,
+		   unsigned int ms)
+{
+	ASSERT_TRUE(receiver_keep(r, ms)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_release(r)) TH_LOG("%s", r->why);
+}
+
+/* A flow from ourselves, and a request that waits for it; returns its other end. */
+static int wait_for_ourselves(struct __test_metadata *_metadata,
+			      struct receiver *r, __u64 bytes)
+{
+	struct flow flow;
+	int tx;
+
+	tx = loopback_flow(&flow, bytes);
+	ASSERT_LE(0, tx);
+	receiver_add_flow(r, &flow);
+	settle(_metadata, r, SETTLE_MS);
+
+	return tx;
+}
+
+static bool set_low_water(const struct flow *flow, int bytes)
+{
+	return !setsockopt(flow->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes,
+			   sizeof(bytes));
+}
+
+/*
+ * SO_RCVLOWAT: a request that waits sleeps on while there is less, as poll() does.
+ * Then it takes all there is, and in the end what is left.
+ */
+TEST_F_TIMEOUT(rings, low_water, TIMEOUT_S)
+{
+	const struct flow *flow = &self->r.flows[0];
+	struct receiver *r = &self->r;
+	__u64 off = 0;
+	int tx, i;
+
+	ASSERT_EQ(0, receiver_register(r));
+	tx = wait_for_ourselves(_metadata, r, 3 * LOW_WATER - 1);
+	ASSERT_TRUE(set_low_water(flow, LOW_WATER));
+	for (i = 0; i < 2; i++, off += LOW_WATER) {
+		ASSERT_TRUE(loopback_send(flow, tx, off, LOW_WATER - 1));
+		settle(_metadata, r, IDLE_MS);
+		EXPECT_EQ(off, r->bytes);
+		ASSERT_TRUE(loopback_send(flow, tx, off + LOW_WATER - 1, 1));
+		ASSERT_TRUE(receiver_run(r, off + LOW_WATER))
+			TH_LOG("%s", r->why);
+		settle(_metadata, r, SETTLE_MS);
+	}
+	ASSERT_TRUE(loopback_send(flow, tx, off, LOW_WATER - 1));
+	ASSERT_TRUE(loopback_finish(flow, tx));
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+	close(tx);
+}
+
+/* More than the socket had room for, of a flow that lies in chunks */
+TEST_F_TIMEOUT(rings, low_water_in_place, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	struct ifq_stats stats;
+	struct flow flow;
+
+	ASSERT_EQ(0, receiver_register(r));
+	ASSERT_EQ(0, flow_begin(&flow, nic.remote_v4));
+	ASSERT_TRUE(set_low_water(&flow, 300001));
+	ASSERT_EQ(0, flow_ask(&flow, self->bytes, WRITE_SIZE));
+	receiver_add_flow(r, &flow);
+	finish_flows(_metadata, self);
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_LT(0, stats.zc_bytes);
+}
+
+/* Each time that a request looks, it comes by here. */
+#define RECV_FUNCTION	"io_recvzc"
+
+/* One that does not sleep does so thousands of times. */
+#define FEW_LOOKS	50
+
+/* Never returns: a peer that lets us wait */
+static void send_late(const struct flow *flow, int tx)
+{
+	proc_sleep_ms(IDLE_MS);
+	_exit(loopback_send(flow, tx, 0, flow->bytes) &&
+	      loopback_finish(flow, tx) ? 0 : 1);
+}
+
+/* Stamps of what we send go to the socket's error queue, what comes has some, too. */
+static bool ask_for_stamps(int fd)
+{
+	const int stamps = SOF_TIMESTAMPING_RX_SOFTWARE |
+			   SOF_TIMESTAMPING_TX_SOFTWARE |
+			   SOF_TIMESTAMPING_SOFTWARE;
+
+	return !setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps,
+			   sizeof(stamps));
+}
+
+static bool has_stamp(int fd)
+{
+	struct pollfd pfd = { .fd = fd };
+
+	return poll(&pfd, 1, PATIENCE_MS) == 1 && pfd.revents & POLLERR;
+}
+
+/* The first one of the error queue */
+static bool take_stamp(int fd)
+{
+	char control[512];
+	struct msghdr msg = {
+		.msg_control	= control,
+		.msg_controllen	= sizeof(control),
+	};
+
+	return !recvmsg(fd, &msg, MSG_ERRQUEUE) && msg.msg_controllen;
+}
+
+/*
+ * SO_TIMESTAMPING: the stamps of bytes that we send wait in the error queue, and
+ * poll() says so for ever. A request leaves them there and sleeps as long as there
+ * is nothing else.
+ */
+TEST_F_TIMEOUT(rings, error_queue, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	struct flow flow;
+	int tx, status;
+	pid_t pid;
+
+	ASSERT_EQ(0, receiver_register(r));
+	tx = loopback_flow(&flow, SMALL_FLOW);
+	ASSERT_LE(0, tx);
+	ASSERT_TRUE(ask_for_stamps(flow.fd));
+	ASSERT_EQ(1, send(flow.fd, "", 1, 0));
+	ASSERT_TRUE(has_stamp(flow.fd));
+	receiver_add_flow(r, &flow);
+
+	if (!probe_start(RECV_FUNCTION)) {
+		probe_stop();
+		SKIP(return, "can't count calls of " RECV_FUNCTION ": no CONFIG_KPROBE_EVENTS?");
+	}
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		send_late(&flow, tx);
+	EXPECT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	EXPECT_GE(FEW_LOOKS, probe_hits());
+	probe_stop();
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_TRUE(take_stamp(r->flows[0].fd));
+
+	ASSERT_EQ(0, flow_begin(&flow, nic.remote_v4));
+	ASSERT_TRUE(ask_for_stamps(flow.fd));
+	ASSERT_EQ(0, flow_ask(&flow, 1 << 20, WRITE_SIZE));
+	receiver_add_flow(r, &flow);
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	EXPECT_TRUE(take_stamp(r->flows[1].fd));
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+	close(tx);
+}
+
+/* The peer has nothing more to send, but still receives. */
+TEST_F_TIMEOUT(rings, half_closed_by_peer, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	char byte = 0;
+	int tx;
+
+	ASSERT_EQ(0, receiver_register(r));
+	tx = wait_for_ourselves(_metadata, r, SMALL_FLOW);
+	ASSERT_TRUE(loopback_send(&r->flows[0], tx, 0, SMALL_FLOW));
+	ASSERT_TRUE(loopback_finish(&r->flows[0], tx));
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+
+	ASSERT_EQ(1, send(r->flows[0].fd, "!", 1, 0));
+	EXPECT_EQ(1, recv(tx, &byte, 1, 0));
+	EXPECT_EQ('!', byte);
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+	close(tx);
+}
+
+/*
+ * We have nothing more to send: all comes, also if the connection has ended
+ * meanwhile, with everything still in the socket.
+ */
+TEST_F_TIMEOUT(rings, half_closed_by_us, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	struct flow flow;
+	unsigned int i;
+
+	ASSERT_EQ(0, receiver_register(r));
+	for (i = 0; i < 4; i++) {
+		bool waits = i % 2;
+
+		ASSERT_EQ(0, flow_connect(&flow, nic.remote_v4, waits ?
+					  SMALL_FLOW : 1 << 20, WRITE_SIZE));
+		ASSERT_EQ(0, shutdown(flow.fd, SHUT_WR));
+		add_special_flow(_metadata, r, &flow, waits ? POLLHUP : 0);
+		ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	}
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
+}
+
+/* We want nothing more: a request that waits has come to the end. */
+TEST_F_TIMEOUT(rings, shut_down_by_us, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	int tx;
+
+	ASSERT_EQ(0, receiver_register(r));
+	tx = wait_for_ourselves(_metadata, r, SMALL_FLOW);
+	ASSERT_EQ(0, shutdown(r->flows[0].fd, SHUT_RD));
+	EXPECT_EQ(0, wait_cqe(&r->ring, 0));
+	EXPECT_EQ(1, send(r->flows[0].fd, "!", 1, 0));
+	close(tx);
 }
 
 /*
