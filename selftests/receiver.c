@@ -446,6 +446,11 @@ static bool receive_cqes(struct receiver *r)
 				return false;
 			continue;
 		}
+		if (cqe.user_data >= RECEIVER_OTHERS && r->other) {
+			if (!r->other(r, &cqe))
+				return false;
+			continue;
+		}
 		if (cqe.user_data >= r->nr_flows)
 			return fail(r, "completion for flow %llu of %u",
 				    cqe.user_data, r->nr_flows);

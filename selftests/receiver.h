@@ -20,6 +20,9 @@
 
 /* These are events of the ifq. */
 #define RECEIVER_EVENT		1001
+
+/* From here on they are somebody else's: see struct receiver. */
+#define RECEIVER_OTHERS		(1U << 16)
 #define RECEIVER_MAX_EVENTS	32
 
 /* How completions come, and with which kind of request */
@@ -66,6 +69,7 @@ struct piece {
  *	that whoever is killed leaves none that was
  * @keep: give nothing back, and leave requests alone that have ended
  * @hand_on: has somebody else check a piece once more, and give it back; or NULL
+ * @other: takes completions of requests that are not the receiver's
  * @leave_cqes: don't look at the completion ring (rbuf only)
  * @poll: somebody else may be woken by what is for us
  * @bytes: received in all
@@ -117,6 +121,8 @@ struct receiver {
 	bool			keep;
 	bool			(*hand_on)(struct receiver *r,
 					   const struct piece *piece);
+	bool			(*other)(struct receiver *r,
+					 const struct io_uring_cqe *cqe);
 	bool			leave_cqes;
 	bool			poll;
 	__u64			bytes;

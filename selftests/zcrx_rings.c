@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
@@ -764,6 +765,168 @@ TEST_F_TIMEOUT(rings, shut_down_by_us, TIMEOUT_S)
 	EXPECT_EQ(0, wait_cqe(&r->ring, 0));
 	EXPECT_EQ(1, send(r->flows[0].fd, "!", 1, 0));
 	close(tx);
+}
+
+/*
+ * Files, by the same io_uring and from where the bytes lie
+ */
+
+/* So many pieces may be on their way. */
+#define MAX_IN_FILE	16384
+
+/* Where a flow's bytes are in the file */
+#define FILE_OFF(_piece)	((__u64)(_piece)->flow << 32 | (_piece)->stream_off)
+
+/* What a chunk has in it until its bytes are read back */
+#define WIPED		0xa5
+
+/**
+ * struct file_io - pieces that are written to a file, wiped, and read back to
+ *		    where they lay
+ * @fd: the file
+ * @fixed: the area is registered for it
+ * @pieces: on their way
+ * @read: by pieces: they have been written
+ * @unused: indices of pieces of which there is none
+ * @nr_unused: their number
+ * @nr_right: so many have come back
+ */
+static struct file_io {
+	int		fd;
+	bool		fixed;
+	struct piece	pieces[MAX_IN_FILE];
+	bool		read[MAX_IN_FILE];
+	unsigned int	unused[MAX_IN_FILE];
+	unsigned int	nr_unused;
+	unsigned int	nr_right;
+} file_io;
+
+static bool file_fail(struct receiver *r, const char *what, int res)
+{
+	snprintf(r->why, sizeof(r->why), "%s: %d", what, res);
+
+	return false;
+}
+
+static void file_request(struct receiver *r, unsigned int i, __u8 opcode)
+{
+	struct io_uring_sqe *sqe = uring_sqe(&r->ring);
+	const struct piece *piece = &file_io.pieces[i];
+
+	sqe->opcode = opcode;
+	sqe->fd = file_io.fd;
+	sqe->off = FILE_OFF(piece);
+	sqe->addr = (unsigned long)ifq_addr(&r->ifq, piece->off);
+	sqe->len = piece->len;
+	sqe->user_data = RECEIVER_OTHERS + i;
+}
+
+static bool file_write(struct receiver *r, const struct piece *piece)
+{
+	unsigned int i;
+
+	if (!file_io.nr_unused)
+		return file_fail(r, "too many pieces in the file", MAX_IN_FILE);
+	i = file_io.unused[--file_io.nr_unused];
+	file_io.pieces[i] = *piece;
+	file_io.read[i] = false;
+	file_request(r, i, file_io.fixed ? IORING_OP_WRITE_FIXED :
+					   IORING_OP_WRITE);
+
+	return true;
+}
+
+static bool file_give_back(struct receiver *r, unsigned int i)
+{
+	const struct piece *piece = &file_io.pieces[i];
+
+	if (!ifq_give_back(&r->ifq, piece->off) &&
+	    (ifq_flush(&r->ifq) || !ifq_give_back(&r->ifq, piece->off)))
+		return file_fail(r, "the refill ring is full", i);
+	ifq_refill_submit(&r->ifq);
+	file_io.unused[file_io.nr_unused++] = i;
+	file_io.nr_right++;
+
+	return true;
+}
+
+static bool file_done(struct receiver *r, const struct io_uring_cqe *cqe)
+{
+	unsigned int i = cqe->user_data - RECEIVER_OTHERS;
+	const struct piece *piece = &file_io.pieces[i];
+	void *bytes = ifq_addr(&r->ifq, piece->off);
+
+	if (cqe->res != (int)piece->len)
+		return file_fail(r, file_io.read[i] ? "read" : "write", cqe->res);
+	if (!file_io.read[i]) {
+		file_io.read[i] = true;
+		memset(bytes, WIPED, piece->len);
+		file_request(r, i, file_io.fixed ? IORING_OP_READ_FIXED :
+						   IORING_OP_READ);
+		return true;
+	}
+	if (!flow_check(&r->flows[piece->flow], bytes, piece->len,
+			piece->stream_off))
+		return file_fail(r, "the file has other bytes", i);
+
+	return file_give_back(r, i);
+}
+
+static void open_file(struct __test_metadata *_metadata, struct receiver *r,
+		      bool fixed)
+{
+	struct iovec iov = {
+		.iov_base	= ifq_addr(&r->ifq, 0),
+		.iov_len	= AREA_SIZE,
+	};
+	unsigned int i;
+
+	file_io.fd = memfd_create("pieces", MFD_CLOEXEC);
+	ASSERT_LE(0, file_io.fd);
+	file_io.fixed = fixed;
+	if (fixed)
+		ASSERT_EQ(0, uring_register(&r->ring, IORING_REGISTER_BUFFERS,
+					    &iov, 1));
+	for (i = 0; i < MAX_IN_FILE; i++)
+		file_io.unused[i] = i;
+	file_io.nr_unused = MAX_IN_FILE;
+	file_io.nr_right = 0;
+	r->hand_on = file_write;
+	r->other = file_done;
+}
+
+static void receive_to_file(struct __test_metadata *_metadata,
+			    FIXTURE_DATA(rings) *self, bool fixed)
+{
+	struct receiver *r = &self->r;
+	struct ifq_stats stats;
+	unsigned int ms;
+
+	connect_flows(_metadata, self, 4);
+	open_file(_metadata, r, fixed);
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	for (ms = 0; ms < PATIENCE_MS && file_io.nr_unused < MAX_IN_FILE;
+	     ms += SETTLE_MS)
+		ASSERT_TRUE(receiver_keep(r, SETTLE_MS)) TH_LOG("%s", r->why);
+	EXPECT_EQ(r->nr_pieces, file_io.nr_right);
+	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
+	ASSERT_EQ(0, ifq_flush(&r->ifq));
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_LT(0, stats.zc_bytes);
+	EXPECT_EQ(0, stats.held);
+	EXPECT_EQ(0, stats.invalid_refills);
+	close(file_io.fd);
+}
+
+TEST_F_TIMEOUT(rings, file, TIMEOUT_S)
+{
+	receive_to_file(_metadata, self, false);
+}
+
+/* The area is pinned twice, for the NIC and for the files. */
+TEST_F_TIMEOUT(rings, file_fixed, TIMEOUT_S)
+{
+	receive_to_file(_metadata, self, true);
 }
 
 /*
