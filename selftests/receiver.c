@@ -475,7 +475,7 @@ static bool receive_cqes(struct receiver *r)
 /*
  * For want of room: the request can be made again after giving back. Or for want
  * of memory to wait with: io_uring hands a request that gets no poll to a worker,
- * which tries once more, and then cancels it if it is multishot, whatever it is.
+ * which tries once more, and then cancels it.
  */
 static bool may_end_early(const struct receiver *r, int res)
 {

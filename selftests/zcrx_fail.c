@@ -891,17 +891,15 @@ static void expect_cancelled(struct __test_metadata *_metadata,
 }
 
 /*
- * io_uring does not wait for memory for a poll. A request that gets none goes to
- * a worker, which tries once more, and cancels what is multishot: a RECV_ZC as
- * well as a RECV. Made again, it goes on.
+ * io_uring does not wait for memory for a poll that stays. A request that gets none
+ * goes to a worker, which tries once more, and cancels it: a RECV_ZC as well as a
+ * multishot RECV. Made again, it goes on.
  */
 TEST_F_TIMEOUT(receive, no_poll, TIMEOUT_S)
 {
 	struct io_uring_sqe *sqe;
 	unsigned int none = 0;
 
-	if (variant->mode == RECV_RBUF_ONESHOT)
-		SKIP(return, "for multishot requests");
 	open_flow(_metadata, self, variant->mode);
 	sqe = request(self);
 	sqe->opcode = IORING_OP_RECV;

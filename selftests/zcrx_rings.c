@@ -666,8 +666,8 @@ static bool take_stamp(int fd)
 
 /*
  * SO_TIMESTAMPING: the stamps of bytes that we send wait in the error queue, and
- * poll() says so for ever. A multishot request leaves them there and sleeps as long
- * as there is nothing else.
+ * poll() says so for ever. A request leaves them there and sleeps as long as there
+ * is nothing else.
  */
 TEST_F_TIMEOUT(rings, error_queue, TIMEOUT_S)
 {
@@ -676,9 +676,6 @@ TEST_F_TIMEOUT(rings, error_queue, TIMEOUT_S)
 	int tx, status;
 	pid_t pid;
 
-	/* A known fault: the others spin, and can't be killed (docs/reliability.md). */
-	if (variant->mode == RECV_RBUF_ONESHOT)
-		SKIP(return, "for multishot requests");
 	ASSERT_EQ(0, receiver_register(r));
 	tx = loopback_flow(&flow, SMALL_FLOW);
 	ASSERT_LE(0, tx);

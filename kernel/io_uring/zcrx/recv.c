@@ -94,8 +94,12 @@ int io_recvzc_prep(struct io_kiocb *req, const struct io_uring_sqe *sqe)
 	zr->left = READ_ONCE(sqe->len);
 	zr->limited = zr->left;
 	zr->paused = false;
-	if (zr->flags & IORING_RECV_MULTISHOT)
-		req->flags |= REQ_F_APOLL_MULTISHOT;
+	/* A poll that stays, for one-shot requests, too: armed anew after each event
+	 * that brought nothing to receive, it would find what poll() tells of for
+	 * ever, an entry of the error queue, ready at once, and again. With it,
+	 * io_uring's workers do no more than arm the poll: they must not post.
+	 */
+	req->flags |= REQ_F_APOLL_MULTISHOT;
 	return 0;
 }
 
@@ -442,6 +446,13 @@ static int finish(struct io_kiocb *req, int res, unsigned int issue_flags)
 	return issue_flags & IO_URING_F_MULTISHOT ? IOU_STOP_MULTISHOT : IOU_OK;
 }
 
+/* The rest waits for the poll that is armed, or that -EAGAIN arms. */
+static int wait_for_more(unsigned int issue_flags)
+{
+	return issue_flags & IO_URING_F_MULTISHOT ? IOU_ISSUE_SKIP_COMPLETE :
+						    -EAGAIN;
+}
+
 static int recv_once(struct io_kiocb *req, struct sock *sk,
 		     unsigned int issue_flags)
 {
@@ -457,15 +468,8 @@ static int recv_once(struct io_kiocb *req, struct sock *sk,
 		return finish(req, b.error == -ENOMEM ? -ENOBUFS : b.error,
 			      issue_flags);
 	if (ret == -EAGAIN)
-		return -EAGAIN;
+		return wait_for_more(issue_flags);
 	return finish(req, ret, issue_flags);
-}
-
-/* The rest waits for the poll that is armed, or that -EAGAIN arms. */
-static int wait_for_more(unsigned int issue_flags)
-{
-	return issue_flags & IO_URING_F_MULTISHOT ? IOU_ISSUE_SKIP_COMPLETE :
-						    -EAGAIN;
 }
 
 static int stop_or_pause(struct zcrx_batch *b, unsigned int issue_flags)
@@ -510,17 +514,6 @@ static int may_receive(struct socket *sock, const struct zcrx_recv *zr)
 				       zr->limited ? zr->left : INT_MAX, 0);
 }
 
-/* Workers don't post: wait for data here, and go back to the task. */
-static int leave_worker(struct io_kiocb *req, unsigned int issue_flags)
-{
-	if (issue_flags & IO_URING_F_NONBLOCK)
-		return -EAGAIN;
-
-	req->flags &= ~REQ_F_FORCE_ASYNC;
-	io_req_task_queue(req);
-	return IOU_ISSUE_SKIP_COMPLETE;
-}
-
 int io_recvzc(struct io_kiocb *req, unsigned int issue_flags)
 {
 	struct zcrx_recv *zr = io_kiocb_to_cmd(req, struct zcrx_recv);
@@ -534,8 +527,6 @@ int io_recvzc(struct io_kiocb *req, unsigned int issue_flags)
 	if (!sk_is_tcp(sk))
 		return finish(req, -EPROTONOSUPPORT, issue_flags);
 
-	if (issue_flags & IO_URING_F_IOWQ)
-		return leave_worker(req, issue_flags);
 	if (!(req->flags & REQ_F_POLLED) &&
 	    (zr->flags & IORING_RECVSEND_POLL_FIRST))
 		return -EAGAIN;
