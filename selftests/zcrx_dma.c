@@ -247,16 +247,17 @@ TEST_F_TIMEOUT(dma, no_room_for_pages, TIMEOUT_S)
 		SKIP(return, "needs two receive queues");
 	ASSERT_TRUE(receiver_open(r, variant->mode, DRY_AREA))
 		TH_LOG("%s", r->why);
+	failed = alloc_failures();
+	ASSERT_LE(0, failed);
+	/* Before there is nothing left to send a SYN with, or to ask for a MAC address */
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, NR_FLOWS,
+				     nic.bytes / 8 / NR_FLOWS, WRITE_SIZE))
+		TH_LOG("%s", r->why);
 	receiver_prepare(&ballast, variant->mode, AREA_SIZE);
 	ballast.args.reg.if_rxq = nic.rxq ? 0 : 1;
 	ASSERT_EQ(0, receiver_register(&ballast));
 	take_bounce_buffers(&ballast);
-	failed = alloc_failures();
-	ASSERT_LE(0, failed);
 
-	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, NR_FLOWS,
-				     nic.bytes / 8 / NR_FLOWS, WRITE_SIZE))
-		TH_LOG("%s", r->why);
 	ASSERT_TRUE(receiver_keep(r, DRY_MS)) TH_LOG("%s", r->why);
 	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
 	EXPECT_TRUE(stats.copying);
