@@ -121,6 +121,12 @@ def send_tcp(plugin, guest, port, size):
             **{key: after[key] - before[key] for key in COUNTS}}
 
 
+def not_ready(error):
+    """The server does not listen yet, or has not done with the run before."""
+    return any(words in error for words in
+               ('unable to connect', 'control message', 'busy running a test'))
+
+
 def send_iperf3(plugin, guest, port, size):
     """One iperf3 test with its server in the guest."""
     deadline = time.monotonic() + CONNECT_TIMEOUT
@@ -139,7 +145,7 @@ def send_iperf3(plugin, guest, port, size):
         error = result.get('error')
         if not error and not proc.returncode:
             break
-        if 'unable to connect' not in str(error) or time.monotonic() > deadline:
+        if not not_ready(str(error)) or time.monotonic() > deadline:
             raise MeasureError(f'iperf3 client: {error or "no output"}')
         time.sleep(0.1)
     end = result['end']
@@ -210,11 +216,12 @@ def storm(result, mtu):
 def plan(modes):
     """The runs of a measurement: for each mode a small one and a large one.
 
-    The first one of all is there to warm up: link, caches, QEMU's translations.
+    The first one is there to warm up: link, caches, QEMU's translations.
     """
-    kinds = [('warm-up', modes[0], WARM_UP)]
+    kinds = []
     for mode in modes:
-        kinds += [(f'{mode}-small', mode, SMALL), (f'{mode}-large', mode, LARGE)]
+        kinds += [(f'{mode}-warm-up', mode, WARM_UP), (f'{mode}-small', mode, SMALL),
+                  (f'{mode}-large', mode, LARGE)]
     return [{'name': name, 'mode': mode, 'bytes': count, 'port': PORT + i}
             for i, (name, mode, count) in enumerate(kinds)]
 
