@@ -267,6 +267,8 @@ TEST_F_TIMEOUT(events, states, TIMEOUT_S)
 
 #define NR_HOGS		8
 #define HOG_BUFFER	(8 << 20)
+#define HOGGED_AREA	((NIC_RX_RING + 256) * CHUNK)	/* the NIC itself wants less */
+#define DRY		(MASK(ALLOC_FAIL) | MASK(STATE_COPY))
 #define PATIENCE_MS	20000
 
 /* Connections of others through our queue, which nobody reads from */
@@ -281,6 +283,14 @@ static void connect_hogs(struct __test_metadata *_metadata, struct flow *hogs)
 		ASSERT_EQ(0, setsockopt(hogs[i].fd, SOL_SOCKET, SO_RCVBUFFORCE,
 					&size, sizeof(size)));
 	}
+}
+
+static void close_hogs(struct flow *hogs)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_HOGS; i++)
+		flow_close(&hogs[i]);
 }
 
 /* Sleeps until the events in @mask have been told, each of them once. */
@@ -311,18 +321,14 @@ static __u32 sleep_for_events(struct uring *ring, __u32 mask)
  */
 TEST_F_TIMEOUT(events, asleep, TIMEOUT_S)
 {
-	const __u32 dry = MASK(ALLOC_FAIL) | MASK(STATE_COPY);
 	struct flow hogs[NR_HOGS] = {};
 	struct receiver *r = &self->r;
-	unsigned int i;
 
-	/* A little more than the NIC itself wants */
-	r->args.areas[0].len = (NIC_RX_RING + 256) * CHUNK;
+	r->args.areas[0].len = HOGGED_AREA;
 	ASSERT_EQ(0, receiver_register(r));
 	connect_hogs(_metadata, hogs);
-	EXPECT_EQ(dry, dry & sleep_for_events(&r->ring, dry));
-	for (i = 0; i < NR_HOGS; i++)
-		flow_close(&hogs[i]);
+	EXPECT_EQ(DRY, DRY & sleep_for_events(&r->ring, DRY));
+	close_hogs(hogs);
 	EXPECT_EQ(MASK(STATE_ON), sleep_for_events(&r->ring, MASK(STATE_ON)));
 }
 
@@ -346,22 +352,19 @@ static bool wait_for_copy_state(const struct ifq *ifq)
  */
 TEST_F_TIMEOUT(events, untold, TIMEOUT_S)
 {
-	const __u32 dry = MASK(ALLOC_FAIL) | MASK(STATE_COPY);
 	struct flow hogs[NR_HOGS] = {};
 	struct receiver *r = &self->r;
-	unsigned int i;
 
 	if (!(variant->ring_flags & IORING_SETUP_DEFER_TASKRUN))
 		SKIP(return, "for rings whose task posts");
-	r->args.areas[0].len = (NIC_RX_RING + 256) * CHUNK;
+	r->args.areas[0].len = HOGGED_AREA;
 	ASSERT_EQ(0, receiver_register(r));
 	connect_hogs(_metadata, hogs);
 	ASSERT_TRUE(wait_for_copy_state(&r->ifq));
 	EXPECT_EQ(-EINVAL, ifq_arm_event(&r->ifq, ZCRX_EVENT_STATE_COPY));
-	EXPECT_EQ(dry, dry & sleep_for_events(&r->ring, dry));
+	EXPECT_EQ(DRY, DRY & sleep_for_events(&r->ring, DRY));
 	EXPECT_EQ(0, ifq_arm_event(&r->ifq, ZCRX_EVENT_STATE_COPY));
-	for (i = 0; i < NR_HOGS; i++)
-		flow_close(&hogs[i]);
+	close_hogs(hogs);
 }
 
 /*
@@ -419,22 +422,19 @@ static void empty_cq(struct __test_metadata *_metadata, struct uring *ring)
 /* Events of the NIC's interrupt */
 TEST_F_TIMEOUT(events, cq_full, TIMEOUT_S)
 {
-	const __u32 dry = MASK(ALLOC_FAIL) | MASK(STATE_COPY);
 	struct flow hogs[NR_HOGS] = {};
 	struct receiver *r = &self->r;
-	unsigned int i;
 
-	r->args.areas[0].len = (NIC_RX_RING + 256) * CHUNK;
+	r->args.areas[0].len = HOGGED_AREA;
 	r->cq_entries = SMALL_CQ;
 	ASSERT_EQ(0, receiver_register(r));
 	fill_cq(_metadata, &r->ring);
 	connect_hogs(_metadata, hogs);
 	EXPECT_TRUE(wait_for_overflow(&r->ring));
 	empty_cq(_metadata, &r->ring);
-	EXPECT_EQ(dry, dry & sleep_for_events(&r->ring, dry));
+	EXPECT_EQ(DRY, DRY & sleep_for_events(&r->ring, DRY));
 	EXPECT_EQ(0, ifq_arm_event(&r->ifq, ZCRX_EVENT_STATE_COPY));
-	for (i = 0; i < NR_HOGS; i++)
-		flow_close(&hogs[i]);
+	close_hogs(hogs);
 }
 
 /* An event of a request that needs no CQE to receive, and the request's end */
