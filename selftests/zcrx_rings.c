@@ -405,8 +405,6 @@ TEST_F_TIMEOUT(rings, cancel, TIMEOUT_S)
 	struct io_uring_sqe *sqe;
 	unsigned int i;
 
-	if (variant->mode == RECV_RBUF_ONESHOT)
-		SKIP(return, "for multishot requests");
 	ASSERT_EQ(0, receiver_register(r));
 	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, self->bytes,
 				     WRITE_SIZE)) TH_LOG("%s", r->why);
