@@ -903,6 +903,7 @@ TEST_F_TIMEOUT(receive, no_poll, TIMEOUT_S)
 	open_flow(_metadata, self, variant->mode);
 	sqe = request(self);
 	sqe->opcode = IORING_OP_RECV;
+	sqe->ioprio |= IORING_RECV_MULTISHOT;
 	sqe->flags = IOSQE_BUFFER_SELECT;
 	sqe->splice_fd_in = 0;
 	expect_cancelled(_metadata, self);
