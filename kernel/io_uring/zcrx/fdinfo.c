@@ -8,6 +8,9 @@
 #include "member.h"
 #include "zcrx.h"
 
+/* Others may change it meanwhile; nothing but what is shown depends on it. */
+#define PEEK(_x)	data_race(READ_ONCE(_x))
+
 static const char *state_name(const struct zcrx_ifq *ifq)
 {
 	if (ifq->flags & ZCRX_REG_NODEV)
@@ -28,22 +31,22 @@ static const char *state_name(const struct zcrx_ifq *ifq)
 void zcrx_ifq_show(const struct zcrx_ifq *ifq, u32 id, struct seq_file *m)
 {
 	const struct zcrx_counters *c = &ifq->counters;
-	u64 taken = READ_ONCE(ifq->refill.nr_taken);
-	u64 posted = READ_ONCE(c->posted);
+	u64 taken = PEEK(ifq->refill.nr_taken);
+	u64 posted = PEEK(c->posted);
 
 	seq_printf(m, "zcrx-%u: if_idx=%u rxq=%u state=%s areas=%u chunks=%u free=%u held=%llu",
 		   id, ifq->if_idx, ifq->rxq, state_name(ifq), zcrx_ifq_nr_areas(ifq),
-		   READ_ONCE(ifq->nr_chunks), READ_ONCE(ifq->nr_free),
+		   PEEK(ifq->nr_chunks), PEEK(ifq->nr_free),
 		   posted - min(posted, taken));
 	seq_printf(m, " lent_pages=%llu lent_now=%d invalid_refills=%llu pauses=%llu state_changes=%llu",
 		   atomic64_read(&ifq->nr_lent), atomic_read(&ifq->nr_lent_now),
-		   READ_ONCE(ifq->refill.nr_invalid), READ_ONCE(c->pauses),
-		   READ_ONCE(ifq->nr_state_changes));
+		   PEEK(ifq->refill.nr_invalid), PEEK(c->pauses),
+		   PEEK(ifq->nr_state_changes));
 	seq_printf(m, " zc_bytes=%llu copies=%llu copied_linear=%llu copied_page=%llu copied_foreign=%llu\n",
-		   READ_ONCE(c->zc_bytes), READ_ONCE(c->copies),
-		   READ_ONCE(c->copied_bytes[IORING_ZCRX_COPY_LINEAR]),
-		   READ_ONCE(c->copied_bytes[IORING_ZCRX_COPY_PAGE]),
-		   READ_ONCE(c->copied_bytes[IORING_ZCRX_COPY_FOREIGN]));
+		   PEEK(c->zc_bytes), PEEK(c->copies),
+		   PEEK(c->copied_bytes[IORING_ZCRX_COPY_LINEAR]),
+		   PEEK(c->copied_bytes[IORING_ZCRX_COPY_PAGE]),
+		   PEEK(c->copied_bytes[IORING_ZCRX_COPY_FOREIGN]));
 }
 
 /**
