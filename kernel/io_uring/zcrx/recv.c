@@ -94,12 +94,8 @@ int io_recvzc_prep(struct io_kiocb *req, const struct io_uring_sqe *sqe)
 	zr->left = READ_ONCE(sqe->len);
 	zr->limited = zr->left;
 	zr->paused = false;
-	/* A poll that stays, for one-shot requests, too: armed anew after each event
-	 * that brought nothing to receive, it would find what poll() tells of for
-	 * ever, an entry of the error queue, ready at once, and again. With it,
-	 * io_uring's workers do no more than arm the poll: they must not post.
-	 */
-	req->flags |= REQ_F_APOLL_MULTISHOT;
+	if (zr->flags & IORING_RECV_MULTISHOT)
+		req->flags |= REQ_F_APOLL_MULTISHOT;
 	return 0;
 }
 
@@ -446,11 +442,20 @@ static int finish(struct io_kiocb *req, int res, unsigned int issue_flags)
 	return issue_flags & IO_URING_F_MULTISHOT ? IOU_STOP_MULTISHOT : IOU_OK;
 }
 
-/* The rest waits for the poll that is armed, or that -EAGAIN arms. */
-static int wait_for_more(unsigned int issue_flags)
+/*
+ * The rest waits for the poll that is armed, or that -EAGAIN arms. It stays, for
+ * one-shot requests, too: armed anew after each event that brought nothing to
+ * receive, it would find what poll() tells of for ever, an entry of the error
+ * queue, ready at once, and again. Not from the beginning: a worker arms the poll
+ * of such a request and does no more, be it a socket or not.
+ */
+static int wait_for_more(struct io_kiocb *req, unsigned int issue_flags)
 {
-	return issue_flags & IO_URING_F_MULTISHOT ? IOU_ISSUE_SKIP_COMPLETE :
-						    -EAGAIN;
+	if (issue_flags & IO_URING_F_MULTISHOT)
+		return IOU_ISSUE_SKIP_COMPLETE;
+
+	req->flags |= REQ_F_APOLL_MULTISHOT;
+	return -EAGAIN;
 }
 
 static int recv_once(struct io_kiocb *req, struct sock *sk,
@@ -468,14 +473,14 @@ static int recv_once(struct io_kiocb *req, struct sock *sk,
 		return finish(req, b.error == -ENOMEM ? -ENOBUFS : b.error,
 			      issue_flags);
 	if (ret == -EAGAIN)
-		return wait_for_more(issue_flags);
+		return wait_for_more(req, issue_flags);
 	return finish(req, ret, issue_flags);
 }
 
 static int stop_or_pause(struct zcrx_batch *b, unsigned int issue_flags)
 {
 	if (pauses(b))
-		return wait_for_more(issue_flags);
+		return wait_for_more(b->req, issue_flags);
 	return finish(b->req, b->error == -ENOBUFS ? -ENOSPC : b->error,
 		      issue_flags);
 }
@@ -499,7 +504,7 @@ static int recv_multishot(struct io_kiocb *req, struct sock *sk,
 	if (zr->limited && !zr->left)
 		return finish(req, 0, issue_flags);
 	if (ret == -EAGAIN)
-		return wait_for_more(issue_flags);
+		return wait_for_more(req, issue_flags);
 	if (ret <= 0)
 		return finish(req, ret, issue_flags);
 	return issue_flags & IO_URING_F_MULTISHOT ? IOU_REQUEUE : -EAGAIN;
@@ -512,6 +517,17 @@ static int may_receive(struct socket *sock, const struct zcrx_recv *zr)
 
 	return security_socket_recvmsg(sock, &msg,
 				       zr->limited ? zr->left : INT_MAX, 0);
+}
+
+/* Workers don't post: wait for data here, and go back to the task. */
+static int leave_worker(struct io_kiocb *req, unsigned int issue_flags)
+{
+	if (issue_flags & IO_URING_F_NONBLOCK)
+		return wait_for_more(req, issue_flags);
+
+	req->flags &= ~REQ_F_FORCE_ASYNC;
+	io_req_task_queue(req);
+	return IOU_ISSUE_SKIP_COMPLETE;
 }
 
 int io_recvzc(struct io_kiocb *req, unsigned int issue_flags)
@@ -527,9 +543,11 @@ int io_recvzc(struct io_kiocb *req, unsigned int issue_flags)
 	if (!sk_is_tcp(sk))
 		return finish(req, -EPROTONOSUPPORT, issue_flags);
 
+	if (issue_flags & IO_URING_F_IOWQ)
+		return leave_worker(req, issue_flags);
 	if (!(req->flags & REQ_F_POLLED) &&
 	    (zr->flags & IORING_RECVSEND_POLL_FIRST))
-		return -EAGAIN;
+		return wait_for_more(req, issue_flags);
 
 	ret = may_receive(sock, zr);
 	if (ret)
