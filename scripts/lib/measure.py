@@ -121,10 +121,9 @@ def send_tcp(plugin, guest, port, size):
             **{key: after[key] - before[key] for key in COUNTS}}
 
 
-def not_ready(error):
-    """The server does not listen yet, or has not done with the run before."""
-    return any(words in error for words in
-               ('unable to connect', 'control message', 'busy running a test'))
+def has_begun(result):
+    """If not, the server does not listen yet, or has not done with the run before."""
+    return bool(result.get('start', {}).get('connected'))
 
 
 def send_iperf3(plugin, guest, port, size):
@@ -145,7 +144,7 @@ def send_iperf3(plugin, guest, port, size):
         error = result.get('error')
         if not error and not proc.returncode:
             break
-        if not not_ready(str(error)) or time.monotonic() > deadline:
+        if has_begun(result) or time.monotonic() > deadline:
             raise MeasureError(f'iperf3 client: {error or "no output"}')
         time.sleep(0.1)
     end = result['end']
