@@ -9,6 +9,7 @@
 #include <linux/net_tstamp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -763,6 +764,91 @@ TEST_F_TIMEOUT(rings, shut_down_by_us, TIMEOUT_S)
 	EXPECT_EQ(0, wait_cqe(&r->ring, 0));
 	EXPECT_EQ(1, send(r->flows[0].fd, "!", 1, 0));
 	close(tx);
+}
+
+static struct io_uring_sqe *recv_request(struct receiver *r, int fd, __u8 flags)
+{
+	struct io_uring_sqe *sqe = uring_sqe(&r->ring);
+
+	sqe->opcode = OP_RECV_ZC;
+	sqe->fd = fd;
+	sqe->splice_fd_in = r->ifq.id;
+	sqe->flags = flags;
+	if (r->mode != RECV_RBUF_ONESHOT)
+		sqe->ioprio = IORING_RECV_MULTISHOT;
+
+	return sqe;
+}
+
+/* The results of a request and of its timeout, in whatever order they come */
+static void wait_linked(struct __test_metadata *_metadata, struct uring *ring,
+			__s32 res[2])
+{
+	struct io_uring_cqe cqe;
+	unsigned int nr = 0;
+	__u64 extra[2];
+
+	while (nr < 2) {
+		ASSERT_EQ(0, uring_enter(ring, 1, PATIENCE_MS));
+		while (uring_pop(ring, &cqe, extra)) {
+			ASSERT_GT(2, cqe.user_data);
+			res[cqe.user_data] = cqe.res;
+			nr++;
+		}
+	}
+}
+
+/*
+ * A request waits no longer than its timeout, also if it begins in a worker. But a
+ * multishot one does not begin there: io_uring only arms its poll.
+ */
+TEST_F_TIMEOUT(rings, link_timeout, TIMEOUT_S)
+{
+	struct __kernel_timespec ts = { .tv_nsec = SETTLE_MS * 1000000 };
+	const unsigned int nr = variant->mode == RECV_RBUF_ONESHOT ? 2 : 1;
+	static const __u8 flags[] = { 0, IOSQE_ASYNC };
+	struct receiver *r = &self->r;
+	struct io_uring_sqe *sqe;
+	struct flow flow;
+	__s32 res[2];
+	unsigned int i;
+	int tx;
+
+	ASSERT_EQ(0, receiver_register(r));
+	tx = loopback_flow(&flow, SMALL_FLOW);
+	ASSERT_LE(0, tx);
+	for (i = 0; i < nr; i++) {
+		recv_request(r, flow.fd, IOSQE_IO_LINK | flags[i]);
+		sqe = uring_sqe(&r->ring);
+		sqe->opcode = IORING_OP_LINK_TIMEOUT;
+		sqe->addr = (unsigned long)&ts;
+		sqe->len = 1;
+		sqe->user_data = 1;
+		wait_linked(_metadata, &r->ring, res);
+		EXPECT_EQ(-ECANCELED, res[0]);
+		EXPECT_EQ(-ETIME, res[1]);
+	}
+	flow_close(&flow);
+	close(tx);
+}
+
+/* One that begins in a worker is refused there, and does not wait. */
+TEST_F_TIMEOUT(rings, async_refused, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	int udp, event;
+
+	if (variant->mode != RECV_RBUF_ONESHOT)
+		SKIP(return, "for one-shot requests");
+	ASSERT_EQ(0, receiver_register(r));
+	udp = socket(AF_INET, SOCK_DGRAM, 0);
+	event = eventfd(0, EFD_NONBLOCK);
+	recv_request(r, udp, IOSQE_ASYNC);
+	EXPECT_EQ(-EPROTONOSUPPORT, wait_cqe(&r->ring, 0));
+	recv_request(r, event, IOSQE_ASYNC);
+	EXPECT_EQ(-ENOTSOCK, wait_cqe(&r->ring, 0));
+	close(udp);
+	close(event);
 }
 
 /*
