@@ -38,7 +38,8 @@ BOOT_TRIES = 3
 BOOT_LIMIT = 60             # seconds, but for the last try
 
 # A kernel is full of data races; whoever looks for them looks for his own.
-SPLATS = re.compile(r'BUG: (?!KCSAN: )|BUG at |WARNING: |Oops|Kernel panic|general protection fault|'
+SPLATS = re.compile(r'BUG: (?!KCSAN: )|BUG at |WARNING: |Oops|Kernel panic|'
+                    r'general protection fault|'
                     r'INFO: (possible|suspicious|task|rcu|inconsistent|trying)|UBSAN: |'
                     r'possible circular locking|unreferenced object|'
                     r'\d+ new suspected memory leaks|page_pool_release_retry|'
