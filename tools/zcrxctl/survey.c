@@ -90,6 +90,7 @@ static void find_interface(struct ifq *ifq, const struct bounds *bounds,
 			   const struct proc_ifq *found)
 {
 	const struct fdinfo *info = &found->info;
+	struct zcrx_rings rings;
 	struct bound *bound;
 
 	if (!fdinfo_is_bound(info) || !found->is_here)
@@ -100,6 +101,8 @@ static void find_interface(struct ifq *ifq, const struct bounds *bounds,
 	else if (tells_queues(info->if_idx))
 		return;
 	if_indextoname(info->if_idx, ifq->ifname);
+	if (!zcrx_hw_rings(info->if_idx, &rings))
+		ifq->descriptors = rings.rx;
 }
 
 /* A queue has one ifq, and an io_uring has one of a number. */

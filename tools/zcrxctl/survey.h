@@ -13,6 +13,7 @@
  * @info: what the kernel counts, if there are holders; else interface and queue
  *	  only
  * @ifname: its interface; empty: it has none, or it is not known
+ * @descriptors: of its queue, with the NIC; 0: it has none, or is not known
  * @ring: as in struct proc_ifq, of the first holder
  * @when: it was looked at, in seconds
  * @holders: files by which processes have it, none if we may not see them
@@ -21,6 +22,7 @@
 struct ifq {
 	struct fdinfo	info;
 	char		ifname[IF_NAMESIZE];
+	unsigned int	descriptors;
 	ino_t		ring;
 	double		when;
 	struct holder	*holders;

@@ -142,11 +142,30 @@ static int64_t chunks_elsewhere(const struct fdinfo *info)
 	return nr > 0 ? nr : 0;
 }
 
+/*
+ * The kernel tells only those two together. A driver keeps all descriptors of a
+ * queue filled, each with a chunk, or with a page when there are no chunks.
+ */
+static bool split_elsewhere(const struct ifq *ifq, int64_t *nic, int64_t *sockets)
+{
+	int64_t elsewhere = chunks_elsewhere(&ifq->info);
+	int64_t filled = ifq->descriptors - ifq->info.values[FDINFO_LENT_NOW];
+
+	if (fdinfo_is_bound(&ifq->info) && !ifq->descriptors)
+		return false;
+	if (filled < 0)
+		filled = 0;
+	*nic = filled < elsewhere ? filled : elsewhere;
+	*sockets = elsewhere - *nic;
+
+	return true;
+}
+
 static void print_header(void)
 {
-	printf("%-10s %5s %7s %-15s %-7s %7s %7s  %7s %7s %7s  %7s %7s %8s  %6s %7s\n",
+	printf("%-10s %5s %7s %-15s %-7s %7s %7s  %7s %7s %7s  %7s %7s %7s %7s  %6s %7s\n",
 	       "INTERFACE", "QUEUE", "PID", "PROCESS", "STATE", "Gb/s", "ZERO-C.",
-	       "LINEAR", "PAGE", "FOREIGN", "FREE", "HELD", "NIC,SOCK",
+	       "LINEAR", "PAGE", "FOREIGN", "FREE", "HELD", "NIC", "SOCKETS",
 	       "PAUSES", "CHANGES");
 }
 
@@ -164,6 +183,18 @@ static void print_received(const struct interval *interval)
 	       per_second(interval, grown[FDINFO_COPIED_FOREIGN]) / MB);
 }
 
+static void print_chunks(const struct ifq *ifq)
+{
+	const int64_t *values = ifq->info.values;
+	int64_t nic, sockets;
+
+	printf("  %7" PRId64 " %7" PRId64, values[FDINFO_FREE], values[FDINFO_HELD]);
+	if (split_elsewhere(ifq, &nic, &sockets))
+		printf(" %7" PRId64 " %7" PRId64, nic, sockets);
+	else
+		printf(" %7s %7s", "-", "-");
+}
+
 static void print_interval(const struct interval *interval)
 {
 	const struct ifq *ifq = interval->ifq;
@@ -175,9 +206,8 @@ static void print_interval(const struct interval *interval)
 	printf("%-10s %5s %7d %-15s %-7s ", ifq_interface_text(ifq), queue,
 	       ifq->holders[0].pid, ifq->holders[0].name, ifq->info.state);
 	print_received(interval);
-	printf("  %7" PRId64 " %7" PRId64 " %8" PRId64 "  %6" PRId64 " %7" PRId64 "\n",
-	       values[FDINFO_FREE], values[FDINFO_HELD],
-	       chunks_elsewhere(&ifq->info), values[FDINFO_PAUSES],
+	print_chunks(ifq);
+	printf("  %6" PRId64 " %7" PRId64 "\n", values[FDINFO_PAUSES],
 	       values[FDINFO_STATE_CHANGES]);
 }
 
@@ -188,6 +218,19 @@ static void add_rate(struct json_object *json, const char *key,
 		json_object_new_double(per_second(interval, amount)));
 }
 
+static void add_chunks(struct json_object *json, const struct ifq *ifq)
+{
+	int64_t nic, sockets;
+	bool known = split_elsewhere(ifq, &nic, &sockets);
+
+	json_object_object_add(json, "elsewhere", json_object_new_int64(
+			       chunks_elsewhere(&ifq->info)));
+	json_object_object_add(json, "in_nic", !known ? NULL :
+			       json_object_new_int64(nic));
+	json_object_object_add(json, "in_sockets", !known ? NULL :
+			       json_object_new_int64(sockets));
+}
+
 static struct json_object *interval_json(const struct interval *interval)
 {
 	struct json_object *json = ifq_json(interval->ifq);
@@ -195,8 +238,7 @@ static struct json_object *interval_json(const struct interval *interval)
 
 	json_object_object_add(json, "counted_by", json_object_new_string(
 			       interval->by_bpf ? "bpf" : "fdinfo"));
-	json_object_object_add(json, "elsewhere", json_object_new_int64(
-			       chunks_elsewhere(&interval->ifq->info)));
+	add_chunks(json, interval->ifq);
 	json_object_object_add(json, "seconds",
 			       json_object_new_double(interval->seconds));
 	add_rate(json, "bytes_per_second", interval,
@@ -252,7 +294,7 @@ static void print_sample(const struct sample *before,
 	}
 	if (!nr)
 		puts(geteuid() ? "no ifqs of this user: root sees all" : "no ifqs");
-	printf("LINEAR, PAGE, FOREIGN: MB/s copied, by reason; FREE, HELD, NIC,SOCK: chunks\n");
+	printf("LINEAR, PAGE, FOREIGN: MB/s copied, by reason; FREE to SOCKETS: chunks\n");
 	fflush(stdout);
 }
 
