@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 #include <errno.h>
+#include <linux/ethtool_netlink.h>
 #include <linux/genetlink.h>
 #include <stdio.h>
 
@@ -168,4 +169,52 @@ int netlink_family(struct netlink *nl, const char *name)
 	ret = netlink_ask(nl, nlh, take_family, &family);
 
 	return ret ?: family;
+}
+
+/**
+ * netlink_begin_genl() - open a socket, and begin a request that is answered
+ * @nl: the socket
+ * @family: name of the family
+ * @cmd: its command
+ * @m: the request, to which attributes can be added
+ *
+ * Return: 0, or a negative error; netlink_close() is for the caller to call.
+ */
+int netlink_begin_genl(struct netlink *nl, const char *family, __u8 cmd,
+		       union netlink_message *m)
+{
+	int ret = netlink_open(nl, NETLINK_GENERIC);
+
+	if (ret)
+		return ret;
+	ret = netlink_family(nl, family);
+	if (ret < 0)
+		return ret;
+	netlink_put_genl(m, ret, NLM_F_ACK, cmd);
+
+	return 0;
+}
+
+/**
+ * netlink_begin_ethtool() - the same, of ethtool's
+ * @nl: the socket
+ * @cmd: ETHTOOL_MSG_...
+ * @ifname: the device, which all messages have at the same place
+ * @m: the request
+ *
+ * Return: as netlink_begin_genl().
+ */
+int netlink_begin_ethtool(struct netlink *nl, __u8 cmd, const char *ifname,
+			  union netlink_message *m)
+{
+	int ret = netlink_begin_genl(nl, ETHTOOL_GENL_NAME, cmd, m);
+	struct nlattr *nest;
+
+	if (ret)
+		return ret;
+	nest = mnl_attr_nest_start(&m->nlh, ETHTOOL_A_RINGS_HEADER);
+	mnl_attr_put_strz(&m->nlh, ETHTOOL_A_HEADER_DEV_NAME, ifname);
+	mnl_attr_nest_end(&m->nlh, nest);
+
+	return 0;
 }

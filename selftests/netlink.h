@@ -18,10 +18,20 @@ struct netlink {
 	char			text[256];
 };
 
+/* A request, and room for its attributes */
+union netlink_message {
+	struct nlmsghdr	nlh;
+	char		bytes[1024];
+};
+
 int netlink_open(struct netlink *nl, int bus);
 void netlink_close(struct netlink *nl);
 int netlink_family(struct netlink *nl, const char *name);
 struct nlmsghdr *netlink_put_genl(void *buf, int family, __u16 flags, __u8 cmd);
+int netlink_begin_genl(struct netlink *nl, const char *family, __u8 cmd,
+		       union netlink_message *m);
+int netlink_begin_ethtool(struct netlink *nl, __u8 cmd, const char *ifname,
+			  union netlink_message *m);
 int netlink_ask(struct netlink *nl, const struct nlmsghdr *nlh, mnl_cb_t cb,
 		void *data);
 

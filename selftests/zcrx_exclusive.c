@@ -50,12 +50,6 @@
 #define NETDEV_A_DMABUF_FD		3
 #define NETDEV_QUEUE_TYPE_RX		0
 
-/* A request, and room for its attributes */
-union message {
-	struct nlmsghdr	nlh;
-	char		bytes[1024];
-};
-
 /**
  * struct use - another use of the NIC
  * @begin: have it so; returns 0, or a negative error
@@ -80,37 +74,7 @@ struct use {
  * Messages
  */
 
-static int begin_message(struct netlink *nl, const char *family, __u8 cmd,
-			 union message *m)
-{
-	int ret = netlink_open(nl, NETLINK_GENERIC);
-
-	if (ret)
-		return ret;
-	ret = netlink_family(nl, family);
-	if (ret < 0)
-		return ret;
-	netlink_put_genl(m, ret, NLM_F_ACK, cmd);
-
-	return 0;
-}
-
-/* All of ethtool's messages have the device at the same place. */
-static int begin_ethtool(struct netlink *nl, __u8 cmd, union message *m)
-{
-	int ret = begin_message(nl, ETHTOOL_GENL_NAME, cmd, m);
-	struct nlattr *nest;
-
-	if (ret)
-		return ret;
-	nest = mnl_attr_nest_start(&m->nlh, ETHTOOL_A_RINGS_HEADER);
-	mnl_attr_put_strz(&m->nlh, ETHTOOL_A_HEADER_DEV_NAME, nic.name);
-	mnl_attr_nest_end(&m->nlh, nest);
-
-	return 0;
-}
-
-static int begin_link(struct netlink *nl, __u16 type, union message *m)
+static int begin_link(struct netlink *nl, __u16 type, union netlink_message *m)
 {
 	int ret = netlink_open(nl, NETLINK_ROUTE);
 	struct ifinfomsg *ifi;
@@ -173,11 +137,11 @@ static int keep_link(const struct nlmsghdr *nlh, void *data)
 
 static int read_ethtool(struct settings *s, __u8 cmd)
 {
-	union message m;
+	union netlink_message m;
 	struct netlink nl;
 	int ret;
 
-	ret = begin_ethtool(&nl, cmd, &m) ?:
+	ret = netlink_begin_ethtool(&nl, cmd, nic.name, &m) ?:
 	      netlink_ask(&nl, &m.nlh, keep_all, s);
 	netlink_close(&nl);
 
@@ -186,7 +150,7 @@ static int read_ethtool(struct settings *s, __u8 cmd)
 
 static int read_link(struct settings *s)
 {
-	union message m;
+	union netlink_message m;
 	struct netlink nl;
 	int ret;
 
@@ -244,10 +208,10 @@ static bool same_settings(const struct settings *a, const struct settings *b)
 
 static int set_rings(struct netlink *nl, __u8 split, __u32 rx)
 {
-	union message m;
+	union netlink_message m;
 	int ret;
 
-	ret = begin_ethtool(nl, ETHTOOL_MSG_RINGS_SET, &m);
+	ret = netlink_begin_ethtool(nl, ETHTOOL_MSG_RINGS_SET, nic.name, &m);
 	if (ret)
 		return ret;
 	mnl_attr_put_u8(&m.nlh, ETHTOOL_A_RINGS_TCP_DATA_SPLIT, split);
@@ -299,10 +263,10 @@ static const char *lacks_queue(void)
 
 static int set_channels(struct netlink *nl, __u32 nr)
 {
-	union message m;
+	union netlink_message m;
 	int ret;
 
-	ret = begin_ethtool(nl, ETHTOOL_MSG_CHANNELS_SET, &m);
+	ret = netlink_begin_ethtool(nl, ETHTOOL_MSG_CHANNELS_SET, nic.name, &m);
 	if (ret)
 		return ret;
 	mnl_attr_put_u32(&m.nlh, ETHTOOL_A_CHANNELS_COMBINED_COUNT, nr);
@@ -379,7 +343,7 @@ static const char *lacks_bpf(void)
 
 static int set_xdp(struct netlink *nl, int fd, __u32 flags)
 {
-	union message m;
+	union netlink_message m;
 	struct nlattr *nest;
 	int ret;
 
@@ -485,11 +449,11 @@ static int make_dmabuf(void)
 
 static int bind_queue_to(struct netlink *nl, int dmabuf)
 {
-	union message m;
+	union netlink_message m;
 	struct nlattr *nest;
 	int ret;
 
-	ret = begin_message(nl, "netdev", NETDEV_CMD_BIND_RX, &m);
+	ret = netlink_begin_genl(nl, "netdev", NETDEV_CMD_BIND_RX, &m);
 	if (ret)
 		return ret;
 	mnl_attr_put_u32(&m.nlh, NETDEV_A_DMABUF_IFINDEX, nic_ifindex());

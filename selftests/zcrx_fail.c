@@ -8,6 +8,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool_netlink.h>
+#include <linux/genetlink.h>
 #include <linux/io_uring/query.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -16,6 +18,7 @@
 #include "faults.h"
 #include "kselftest_harness.h"
 #include "memlock.h"
+#include "netlink.h"
 #include "nic.h"
 #include "plain.h"
 #include "proc.h"
@@ -1202,6 +1205,105 @@ TEST_F(dma, add_area)
 	EXPECT_EQ(2ULL << IORING_ZCRX_AREA_SHIFT, area.rq_area_token);
 	r->ifq.areas[2] = area;
 	receive_flow(_metadata, r);
+}
+
+/*
+ * Header split is set together with ring sizes, which need memory: both, or none.
+ */
+
+#define OTHER_RX_RING	(RX_RING * 2)
+
+FIXTURE(settings)
+{
+	struct netlink nl;
+};
+
+FIXTURE_SETUP(settings)
+{
+	ASSERT_TRUE(faults_open());
+}
+
+FIXTURE_TEARDOWN(settings)
+{
+	netlink_close(&self->nl);
+	nic_configure();
+	nic_set_rx_ring(RX_RING);
+}
+
+struct rings {
+	__u8	split;
+	__u32	rx;
+};
+
+static int take_rings(const struct nlmsghdr *nlh, void *data)
+{
+	const struct nlattr *attr;
+	struct rings *rings = data;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct genlmsghdr)) {
+		if (mnl_attr_get_type(attr) == ETHTOOL_A_RINGS_TCP_DATA_SPLIT)
+			rings->split = mnl_attr_get_u8(attr);
+		else if (mnl_attr_get_type(attr) == ETHTOOL_A_RINGS_RX)
+			rings->rx = mnl_attr_get_u32(attr);
+	}
+
+	return MNL_CB_OK;
+}
+
+/* That it was done may be all that could not be told. */
+static void expect_both_or_none(struct __test_metadata *_metadata,
+				struct netlink *nl, int ret,
+				const struct tally *tally)
+{
+	union netlink_message m;
+	struct rings rings = { .rx = 0 };
+	bool done;
+
+	ASSERT_EQ(0, netlink_begin_ethtool(nl, ETHTOOL_MSG_RINGS_GET, nic.name, &m));
+	ASSERT_EQ(0, netlink_ask(nl, &m.nlh, take_rings, &rings));
+	netlink_close(nl);
+	done = rings.rx == OTHER_RX_RING;
+	EXPECT_TRUE(ret || done);
+	EXPECT_EQ(done ? ETHTOOL_TCP_DATA_SPLIT_DISABLED : ETHTOOL_TCP_DATA_SPLIT_ENABLED,
+		  rings.split)
+		TH_LOG("place %u: %d, %u descriptors", tally->place, ret, rings.rx);
+}
+
+/* Returns whether there was a place to fail. */
+static bool settings_fail(struct __test_metadata *_metadata, struct netlink *nl,
+			  struct tally *tally)
+{
+	union netlink_message m;
+	bool hit;
+	int ret;
+
+	ASSERT_TRUE(nic_set_split("on"));
+	nic_set_rx_ring(RX_RING);
+	ASSERT_EQ(0, netlink_begin_ethtool(nl, ETHTOOL_MSG_RINGS_SET, nic.name, &m));
+	mnl_attr_put_u8(&m.nlh, ETHTOOL_A_RINGS_TCP_DATA_SPLIT,
+			ETHTOOL_TCP_DATA_SPLIT_DISABLED);
+	mnl_attr_put_u32(&m.nlh, ETHTOOL_A_RINGS_RX, OTHER_RX_RING);
+	faults_arm(tally->kind, tally->place);
+	ret = netlink_ask(nl, &m.nlh, NULL, NULL);
+	hit = !faults_disarm();
+	netlink_close(nl);
+	if (ret) {
+		tally->failed++;
+		EXPECT_TRUE(hit) TH_LOG("place %u: %d", tally->place, ret);
+	}
+	expect_both_or_none(_metadata, nl, ret, tally);
+
+	return hit;
+}
+
+TEST_F_TIMEOUT(settings, all, TIMEOUT_S)
+{
+	struct tally tally = begin(FAULTS_FROM);
+
+	while (settings_fail(_metadata, &self->nl, &tally) &&
+	       next_place(_metadata, &tally))
+		;
+	check_failures(_metadata, &tally);
 }
 
 int main(int argc, char **argv)
