@@ -312,7 +312,9 @@ enum zcrx_rbuf_cqe_flags {
  * @ZCRX_ABI_COPY_NONE: it was not
  * @ZCRX_ABI_COPY_LINEAR: it lay beside the headers in the linear part
  * @ZCRX_ABI_COPY_PAGE: it lay in kernel memory: the NIC delivered to an
- *			   ordinary queue, or the area had run dry
+ *			   ordinary queue, the area had run dry, or the driver
+ *			   had moved it there, since the NIC had not split the
+ *			   frame right behind TCP's header
  * @ZCRX_ABI_COPY_FOREIGN: it lay in a chunk of another ifq
  * @ZCRX_ABI_COPY_NR: number of reasons, and of counters
  */

@@ -311,7 +311,9 @@ enum io_uring_rbuf_cqe_flags {
  * @IORING_ZCRX_COPY_NONE: it was not
  * @IORING_ZCRX_COPY_LINEAR: it lay beside the headers in the linear part
  * @IORING_ZCRX_COPY_PAGE: it lay in kernel memory: the NIC delivered to an
- *			   ordinary queue, or the area had run dry
+ *			   ordinary queue, the area had run dry, or the driver
+ *			   had moved it there, since the NIC had not split the
+ *			   frame right behind TCP's header
  * @IORING_ZCRX_COPY_FOREIGN: it lay in a chunk of another ifq
  * @IORING_ZCRX_COPY_NR: number of reasons, and of counters
  */
