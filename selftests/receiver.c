@@ -583,7 +583,8 @@ static int wait_for_more(struct receiver *r)
 		ret = uring_enter(&r->ring, wait, poll ? REFILL_POLL_MS : ms);
 		if (ret != -ETIME || !poll)
 			return ret == -EINTR ? 0 : ret;
-		if (r->poll && ifq_rbuf_available(&r->ifq))
+		if (r->poll && r->mode != RECV_CQE32 &&
+		    ifq_rbuf_available(&r->ifq))
 			return 0;
 		/* A request that runs, finds no room and pauses again says so
 		 * by the flag only.
