@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 
+import deaf
+
 QEMU = 'qemu-system-x86_64'
 OLDEST_QEMU = (8, 1)        # the first one that has an igb
 KVM_CREATE_VM = 0xae01
@@ -109,7 +111,8 @@ class Machine:
         """One end of a socket is ours, the other becomes a chardev of QEMU."""
         ours, theirs = socket.socketpair()
         self.channels[name] = ours
-        self.selector.register(ours, selectors.EVENT_READ, name)
+        if name != 'monitor':       # which is asked
+            self.selector.register(ours, selectors.EVENT_READ, name)
         return theirs
 
     def accelerator(self):
@@ -134,7 +137,8 @@ class Machine:
                    '-append', self.kernel_arguments()]
         for name, end in chardevs.items():
             command += ['-chardev', f'socket,id={name},fd={end.fileno()}']
-        command += ['-serial', 'chardev:console', '-device', 'virtio-serial-pci',
+        command += ['-mon', 'chardev=monitor,mode=control',
+                    '-serial', 'chardev:console', '-device', 'virtio-serial-pci',
                     '-device', 'virtserialport,chardev=out,name=out']
         if 'terminal' in chardevs:
             command += ['-device', 'virtconsole,chardev=terminal']
@@ -148,7 +152,7 @@ class Machine:
         self.boots += 1
         if self.emulated and self.boots < BOOT_TRIES:
             self.boot_limit = time.monotonic() + BOOT_LIMIT
-        names = ['console', 'out'] + (['terminal'] if self.args.shell else [])
+        names = ['monitor', 'console', 'out'] + (['terminal'] if self.args.shell else [])
         chardevs = {name: self.channel(name) for name in names}
         command, fds = self.command_line(chardevs)
         if self.args.verbose:
@@ -203,7 +207,9 @@ class Machine:
             self.power_on()
             self.wait()
             self.await_peer()
+            self.look_for_deaf_cpus()
         except Stopped:
+            self.look_for_deaf_cpus()
             self.complaint()
             raise
         finally:
@@ -353,6 +359,16 @@ class Machine:
         """Where in the log's lines the kernel complains first; None if it does not."""
         return next((i for i, line in enumerate(self.log_lines()) if SPLATS.search(line)),
                     None)
+
+    def look_for_deaf_cpus(self):
+        """Says so if what went wrong may be QEMU's doing."""
+        went_wrong = self.status != 0 or self.splat() is not None
+        if not self.emulated or not went_wrong or \
+                self.qemu is None or self.qemu.poll() is not None:
+            return
+        for cpu, vector in deaf.deaf_cpus(self.channels['monitor'], self.args.cpus):
+            print(f'vm: QEMU has left CPU {cpu} without interrupts: it sleeps with '
+                  f'vector {vector} in service', file=sys.stderr)
 
     def complaint(self):
         """Shows what the kernel has complained of; whether there is any."""
