@@ -144,14 +144,26 @@ static long sum_of(const char *path, const char *fmt)
 }
 
 /*
- * Pages that there are. Each CPU keeps many that were freed, and KASAN keeps
- * slabs in quarantine; kmemleak looks for what is lost there.
+ * Pages that are free, or would be if somebody needed them: MemAvailable has
+ * half of the caches only. Each CPU keeps many that were freed, and KASAN keeps
+ * slabs in quarantine, and each stack that has allocated or freed something;
+ * kmemleak looks for what is lost there.
  */
 static long memory_kib(void)
 {
-	return proc_mem_available_kib() +
-	       sum_of("/proc/zoneinfo", " count: %ld") * (getpagesize() >> 10) +
-	       sum_of("/proc/meminfo", "SUnreclaim: %ld");
+	static const char * const of_meminfo[] = {
+		"MemFree: %ld", "Active(file): %ld", "Inactive(file): %ld", "Slab: %ld",
+	};
+	unsigned int i;
+	long sum;
+
+	sum = sum_of("/proc/zoneinfo", " count: %ld") * (getpagesize() >> 10) +
+	      (sum_of("/sys/kernel/debug/stackdepot/stats",
+		      "persistent_bytes: %ld") >> 10);
+	for (i = 0; i < ARRAY_SIZE(of_meminfo); i++)
+		sum += sum_of("/proc/meminfo", of_meminfo[i]);
+
+	return sum;
 }
 
 static void expect_memory(struct __test_metadata *_metadata, long before)
