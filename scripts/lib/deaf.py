@@ -2,8 +2,9 @@
 """CPUs that QEMU has left without interrupts, as its monitor (QMP) tells.
 
 Such a CPU sleeps (HLT) with a vector in service: the kernel says that it is done with
-one (EOI) before it sleeps, so nothing but that vector's like and what is more urgent
-comes through any more. It has no timer and no NIC, and works when others ask it to.
+one (EOI) before it sleeps. Its APIC lets nothing through any more but vectors of a
+higher class, a sixteenth of the vector (Intel SDM 3A, "Interrupt, Task, and Processor
+Priority"). It has no timer and no NIC, and works when others ask it to.
 """
 import json
 import re
