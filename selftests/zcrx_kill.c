@@ -145,9 +145,9 @@ static long sum_of(const char *path, const char *fmt)
 
 /*
  * Pages that are free, or would be if somebody needed them: MemAvailable
- * leaves out some of the caches. Each CPU keeps many that were freed, and KASAN keeps
- * slabs in quarantine, and each stack that has allocated or freed something;
- * kmemleak looks for what is lost there.
+ * leaves out some of the caches. Each CPU keeps many that were freed, and KASAN
+ * keeps slabs in quarantine, and each stack that has allocated or freed
+ * something; kmemleak looks for what is lost there.
  */
 static long memory_kib(void)
 {

@@ -3,8 +3,8 @@
 
 Such a CPU sleeps (HLT) with a vector in service: the kernel says that it is done with
 one (EOI) before it sleeps. Its APIC lets nothing through any more but vectors of a
-higher class, a sixteenth of the vector (Intel SDM 3A, "Interrupt, Task, and Processor
-Priority"). It has no timer and no NIC, and works when others ask it to.
+higher class, which is the vector divided by 16 (Intel SDM 3A, "Interrupt, Task, and
+Processor Priority"). It has no timer and no NIC, and works when others ask it to.
 """
 import json
 import re
