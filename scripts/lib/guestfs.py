@@ -174,15 +174,13 @@ class Initramfs:
             self.link(f'/etc/dev/{name}', f'/proc/self/fd{target}')
 
     def add_libraries(self):
-        """Where the dynamic linker finds them, as ldd says."""
-        while self.unresolved:
-            files, self.unresolved = self.unresolved, []
-            for path in libraries(files):
-                target = canonical(path)
-                self.add_host_file(path, target)
-                folder = os.path.dirname(target)
-                if folder not in (*SEARCHED, *self.library_path):
-                    self.library_path.append(folder)
+        """Where the dynamic linker finds them, as ldd says, which goes on to theirs."""
+        for path in libraries(self.unresolved):
+            target = canonical(path)
+            self.add_host_file(path, target)
+            folder = os.path.dirname(target)
+            if folder not in (*SEARCHED, *self.library_path):
+                self.library_path.append(folder)
 
     def write(self, file):
         """The archive, in the format "newc"."""
