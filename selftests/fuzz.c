@@ -116,18 +116,32 @@ void fuzz_begin(unsigned long nr)
 }
 
 /**
+ * fuzz_debugs_dma() - whether the kernel has DMA debugging, and it is on
+ *
+ * Of memory that is mapped twice it finds neither mapping (__hash_bucket_find() in
+ * kernel/dma/debug.c). It warns of a sync without one, and searches all of its
+ * lists before: with much traffic, a CPU that is emulated does nothing else.
+ *
+ * Return: true if so.
+ */
+bool fuzz_debugs_dma(void)
+{
+	if (access(DEBUGFS "/bdi", F_OK))
+		mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
+
+	return !access(DMA_DEBUG, F_OK);
+}
+
+/**
  * fuzz_overlaps() - whether memory may be in several areas at a time
  * @overlaps: if so, DMA debugging looks away
- *
- * Of memory that is mapped twice it finds neither mapping, and warns of a sync
- * without one (__hash_bucket_find() in kernel/dma/debug.c).
  */
 void fuzz_overlaps(bool overlaps)
 {
 	FILE *f;
 
-	if (access(DEBUGFS "/bdi", F_OK))
-		mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
+	if (!fuzz_debugs_dma())
+		return;
 	f = fopen(DMA_DEBUG, "w");
 	if (!f)
 		return;

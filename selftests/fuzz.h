@@ -27,6 +27,7 @@ __u64 fuzz_seed(void);
 unsigned long fuzz_cases(void);
 int fuzz_timeout(void);
 void fuzz_begin(unsigned long nr);
+bool fuzz_debugs_dma(void);
 void fuzz_overlaps(bool overlaps);
 __u64 rnd(void);
 __u64 rnd_below(__u64 limit);

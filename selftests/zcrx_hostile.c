@@ -91,6 +91,7 @@ struct report {
  * @nr_more: how many have been
  * @nr_requests: how many requests have been made for no reason
  * @scribble: write over the areas as well
+ * @overlaps: add memory that is in an area, too
  * @report: for who started it
  */
 struct hostile {
@@ -103,6 +104,7 @@ struct hostile {
 	unsigned int		nr_more;
 	unsigned int		nr_requests;
 	bool			scribble;
+	bool			overlaps;
 	struct report		*report;
 };
 
@@ -289,12 +291,12 @@ static int ask_recv_imported(struct hostile *h)
  */
 
 /*
- * Memory that is in two areas would be filled twice at a time: that harms flows
- * of others as scribbling does.
+ * Memory that is in two areas is filled twice at a time: that harms flows of
+ * others as scribbling does.
  */
 static int ask_add_area(struct hostile *h)
 {
-	unsigned int slot = h->scribble ? rnd_below(NR_MORE) : h->nr_more;
+	unsigned int slot = h->overlaps ? rnd_below(NR_MORE) : h->nr_more;
 	struct io_uring_zcrx_area_reg area = { .len = MORE_SIZE };
 	int ret;
 
@@ -557,7 +559,11 @@ static void end_epoch(struct hostile *h)
 static void hostile(struct report *report, enum receiver_mode mode,
 		    bool scribble)
 {
-	struct hostile h = { .scribble = scribble, .report = report };
+	struct hostile h = {
+		.scribble	= scribble,
+		.overlaps	= scribble && !fuzz_debugs_dma(),
+		.report		= report,
+	};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	begin_epoch(&h, mode);
@@ -626,7 +632,6 @@ FIXTURE_SETUP(hostile)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
 	TH_LOG("ZCRX_FUZZ_SEED=%llu", fuzz_seed());
 	fuzz_begin(0);
-	fuzz_overlaps(variant->scribble);
 	/* Without a limit: neighbours are charged to the same user. */
 	ASSERT_EQ(0, memlock_be_charged(RLIM_INFINITY));
 	has_events = detect_events();
@@ -657,7 +662,6 @@ FIXTURE_TEARDOWN(hostile)
 	end(self->pid);
 	neighbour_end(&self->neighbour);
 	nic_steer(nic.rxq);
-	fuzz_overlaps(false);
 }
 
 /* Of the cases at random, zcrx_fuzz does half. */
