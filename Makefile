@@ -28,7 +28,7 @@ bench: deps-bench kernel kernel-stock tools	## more ways to receive, and the unp
 	@scripts/bench
 
 bench-copy: deps-tools tools	## the library's way to copy, beside plain ones, on this machine: build/copy.json
-	@build/tools/bench/zcrx-bench-copy --rounds 21 --json build/copy.json
+	@build/tools/bench/zcrx-bench-copy --rounds 61 --json build/copy.json
 
 vm: deps-demo kernel tools examples	## a shell in the VM, with NIC, library and tools
 	@scripts/vm --shell --peer 'iperf3 -s > /dev/null' $(VM_FILES)

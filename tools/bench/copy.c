@@ -341,7 +341,7 @@ static const char usage[] =
 	"usage: zcrx-bench-copy [--rounds N] [--bytes N] [--json FILE] [--check]\n\n"
 	"Receives over loopback by epoll and recv(), by io_uring's recv, and by a queue's\n"
 	"back end \"copy\", with 1, 16 and 256 connections.\n\n"
-	"  --rounds N   medians of so many (15)\n"
+	"  --rounds N   medians of so many, up to 64 (15)\n"
 	"  --bytes N    of each run (256 MiB)\n"
 	"  --json FILE  figures for programs\n"
 	"  --check      fail if copy is clearly worse than one of the others; exits with 77\n"
