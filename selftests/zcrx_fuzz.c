@@ -395,8 +395,9 @@ static void build_registration(struct call *c, bool rbuf)
 
 static void build_import(struct call *c)
 {
+	bool rbuf = complete || !c->ring || one_in(4);
 	struct io_uring_zcrx_ifq_reg reg = {
-		.flags	= ZCRX_REG_IMPORT | ZCRX_REG_RBUF,
+		.flags	= ZCRX_REG_IMPORT | (rbuf ? ZCRX_REG_RBUF : 0),
 		.if_idx	= -1,
 	};
 
@@ -405,7 +406,8 @@ static void build_import(struct call *c)
 	c->op = REGISTER_ZCRX_IFQ;
 	c->nr_args = 1;
 	add_part(c, &reg, sizeof(reg), -1, 0);
-	add_ext(c, 0, 0);
+	if (rbuf)
+		add_ext(c, 0, 0);
 }
 
 static void build_ctrl(struct call *c, __u32 op)
@@ -451,13 +453,24 @@ static void build_query(struct call *c, unsigned int nr)
 	}
 }
 
+/* One that can have it; of an operation, one that has an ifq */
+static unsigned int ring_for(enum shape shape)
+{
+	unsigned int ring = rnd_below(NR_RINGS);
+
+	if (shape < IMPORT)
+		return shape == REGISTER_CQE32;
+	if (shape != IMPORT && !stage.nr_ifqs[ring])
+		return !ring;
+
+	return ring;
+}
+
 static void build(struct call *c, enum shape shape)
 {
 	memset(c, 0, sizeof(*c));
 	c->shape = shape;
-	c->ring = shape == REGISTER_CQE32;
-	if (shape == IMPORT)
-		c->ring = rnd_below(NR_RINGS);
+	c->ring = ring_for(shape);
 	c->fd = stage.rings[c->ring].fd;
 
 	switch (shape) {
@@ -710,7 +723,7 @@ static bool stage_open(bool nic_stage, bool odd_rings)
 /* What most operations need: an ifq, and a file descriptor for it */
 static void stage_furnish(void)
 {
-	call_plainly(REGISTER_RBUF);
+	call_plainly(complete || one_in(2) ? REGISTER_RBUF : REGISTER_CQE32);
 	call_plainly(EXPORT);
 }
 
