@@ -147,23 +147,43 @@ static int check_link(struct zcrx_nic *nic)
 	return 0;
 }
 
+/*
+ * Can they be had by being switched on? What igb calls filters knows no ports
+ * (igb_add_ethtool_nfc_entry() in Linux), and its link goes down for it. With one
+ * queue there is nothing to steer.
+ */
+static bool wants_filters(const struct zcrx_nic *nic)
+{
+	bool available, on;
+	char driver[32];
+
+	if (nic->single || zcrx_hw_ntuple(nic->ifindex, &available, &on) ||
+	    !available || on)
+		return false;
+
+	return zcrx_hw_driver(nic->ifindex, driver) || strcmp(driver, "igb");
+}
+
 /* How was it before anybody came? */
-static int note_originals(struct zcrx_record *rec,
+static int note_originals(const struct zcrx_nic *nic,
 			  const struct zcrx_owners *owners,
 			  const struct zcrx_rings *rings)
 {
 	const struct zcrx_record *other = zcrx_owners_any(owners);
+	struct zcrx_record *rec = nic->rec;
 	struct zcrx_rss *rss;
 	int ret;
 
 	if (other) {
 		rec->split = other->split;
 		rec->threshold = other->threshold;
+		rec->filters_off = other->filters_off;
 		return zcrx_record_set_table(rec, other->table, other->size);
 	}
 	rec->split = rings->split == ZCRX_SPLIT_NOT_KNOWN ? ZCRX_SPLIT_AUTO :
 							    rings->split;
 	rec->threshold = rings->threshold;
+	rec->filters_off = wants_filters(nic);
 	ret = zcrx_hw_rss(owners->ifindex, &rss);
 	if (ret == -EOPNOTSUPP)
 		return zcrx_record_set_table(rec, NULL, 0);
@@ -217,7 +237,13 @@ static int change_settings(struct zcrx_nic *nic, struct zcrx_owners *owners,
 {
 	int ret = split_headers(nic, rings);
 
-	return ret ? ret : zcrx_owners_apply_rss(owners, NULL);
+	if (!ret)
+		ret = zcrx_owners_apply_rss(owners, NULL);
+	/* If it refuses, whoever wants to steer a connection is told. */
+	if (!ret && nic->rec->filters_off)
+		zcrx_hw_set_ntuple(nic->ifindex, true);
+
+	return ret;
 }
 
 static int record(struct zcrx_nic *nic, struct zcrx_owners *owners, int queue,
@@ -226,7 +252,7 @@ static int record(struct zcrx_nic *nic, struct zcrx_owners *owners, int queue,
 	int ret;
 
 	nic->rec = zcrx_record_new(nic->name, queue);
-	ret = nic->rec ? note_originals(nic->rec, owners, rings) : -ENOMEM;
+	ret = nic->rec ? note_originals(nic, owners, rings) : -ENOMEM;
 	if (ret)
 		return zcrx_fail(ret, "the settings of %s can't be read: %s",
 				 nic->name, strerror(-ret));
@@ -324,8 +350,8 @@ static int find_interface(const char *ifname)
  * @ifname: name of the interface
  * @rxq: the queue, or -1: whichever is best
  *
- * From then on the queue is ours: it is recorded, header split is on, and RSS
- * sends nothing to it. What processes that have died left is put back before.
+ * From then on the queue is ours: it is recorded, header split is on, filters are
+ * if they can be, and RSS sends nothing to it. What processes that have died left is put back before.
  *
  * Return: 0 or a negative errno, with a sentence and all as it was; -ENODEV: no
  * such interface; -ENETDOWN: it is down; -ERANGE: it has no such queue; -EBUSY:

@@ -438,6 +438,20 @@ static int get_locations(unsigned int ifindex, struct ethtool_rxnfc **nfcp)
 }
 
 /**
+ * zcrx_hw_nr_rules() - how many filters are there?
+ * @ifindex: the interface
+ *
+ * Return: their number or a negative errno.
+ */
+int zcrx_hw_nr_rules(unsigned int ifindex)
+{
+	struct ethtool_rxnfc count = { .cmd = ETHTOOL_GRXCLSRLCNT };
+	int ret = ethtool(ifindex, &count);
+
+	return ret ? ret : (int)count.rule_cnt;
+}
+
+/**
  * zcrx_hw_find_rule() - find a filter
  * @ifindex: the interface
  * @flow: what it matches

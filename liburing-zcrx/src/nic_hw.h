@@ -98,6 +98,7 @@ int zcrx_hw_set_split(unsigned int ifindex, unsigned int split, int threshold);
 int zcrx_hw_try_split(unsigned int ifindex);
 
 int zcrx_hw_ntuple(unsigned int ifindex, bool *available, bool *on);
+int zcrx_hw_set_ntuple(unsigned int ifindex, bool on);
 
 int zcrx_hw_driver(unsigned int ifindex, char driver[32]);
 
@@ -106,6 +107,7 @@ int zcrx_hw_set_rss(unsigned int ifindex, const uint32_t *table,
 		    unsigned int size);
 int zcrx_hw_hashes_ports(unsigned int ifindex, int family);
 
+int zcrx_hw_nr_rules(unsigned int ifindex);
 int zcrx_hw_find_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 		      const struct zcrx_target *target, unsigned int *location);
 int zcrx_hw_add_rule(unsigned int ifindex, const struct zcrx_flow *flow,

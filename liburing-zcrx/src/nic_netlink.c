@@ -333,6 +333,8 @@ int zcrx_hw_try_split(unsigned int ifindex)
  * Features
  */
 
+#define NTUPLE		"rx-ntuple-filter"
+
 /**
  * struct ntuple - is the bit of filters in a set of features?
  * @all_count: the set has no mask: bits that it names are in it, whereas in one
@@ -354,8 +356,7 @@ static int on_bit_attr(const struct nlattr *attr, void *data)
 
 	switch (mnl_attr_get_type(attr)) {
 	case ETHTOOL_A_BITSET_BIT_NAME:
-		ntuple->has_name = !strcmp(mnl_attr_get_str(attr),
-					   "rx-ntuple-filter");
+		ntuple->has_name = !strcmp(mnl_attr_get_str(attr), NTUPLE);
 		break;
 	case ETHTOOL_A_BITSET_BIT_VALUE:
 		ntuple->has_value = true;
@@ -438,6 +439,47 @@ int zcrx_hw_ntuple(unsigned int ifindex, bool *available, bool *on)
 	*available = sets[0].is_set || sets[1].is_set;
 
 	return ret;
+}
+
+/* What is asked for, of this one bit */
+static void put_ntuple(struct nlmsghdr *nlh, bool on)
+{
+	struct nlattr *wanted, *bits, *bit;
+
+	wanted = mnl_attr_nest_start(nlh, ETHTOOL_A_FEATURES_WANTED);
+	bits = mnl_attr_nest_start(nlh, ETHTOOL_A_BITSET_BITS);
+	bit = mnl_attr_nest_start(nlh, ETHTOOL_A_BITSET_BITS_BIT);
+	mnl_attr_put_strz(nlh, ETHTOOL_A_BITSET_BIT_NAME, NTUPLE);
+	if (on)
+		mnl_attr_put(nlh, ETHTOOL_A_BITSET_BIT_VALUE, 0, NULL);
+	mnl_attr_nest_end(nlh, bit);
+	mnl_attr_nest_end(nlh, bits);
+	mnl_attr_nest_end(nlh, wanted);
+}
+
+/**
+ * zcrx_hw_set_ntuple() - switch filters for single flows on or off
+ * @ifindex: the interface
+ * @on: which of it
+ *
+ * Return: 0; -EOPNOTSUPP: they stay as they are; or another negative errno.
+ */
+int zcrx_hw_set_ntuple(unsigned int ifindex, bool on)
+{
+	bool available, is = !on;
+	struct talk *talk;
+	int ret = ethtool_new(ifindex, ETHTOOL_MSG_FEATURES_SET, &talk);
+
+	if (ret)
+		return ret;
+	put_ntuple(talk->nlh, on);
+	ret = talk_run(talk, NULL, NULL);
+	talk_free(talk);
+	/* The kernel takes it for a wish. */
+	if (!ret)
+		ret = zcrx_hw_ntuple(ifindex, &available, &is);
+
+	return !ret && is != on ? -EOPNOTSUPP : ret;
 }
 
 /*

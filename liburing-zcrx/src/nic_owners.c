@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * Header split and the RSS table belong to all owners of queues of a NIC.
- * Header split is on as long as there is one. The RSS table is composed, of
- * what it was before the first one came and of what each of them wants. The
- * last one to go puts both back.
+ * Header split, filters and the RSS table belong to all owners of queues of a
+ * NIC. The former two are on as long as there is one. The RSS table is composed,
+ * of what it was before the first one came and of what each of them wants. The
+ * last one to go puts all three back.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -332,6 +332,22 @@ static int put_split_back(const struct zcrx_owners *owners,
 	return 0;
 }
 
+/* Filters that an administrator has made meanwhile would go with the switch. */
+static int put_switch_back(const struct zcrx_owners *owners,
+			   const struct zcrx_record *rec)
+{
+	bool available, on;
+	int ret;
+
+	if (!rec->filters_off || zcrx_hw_nr_rules(owners->ifindex) > 0 ||
+	    zcrx_hw_ntuple(owners->ifindex, &available, &on) || !on)
+		return 0;
+	ret = zcrx_hw_set_ntuple(owners->ifindex, false);
+
+	return ret ? refused(owners, "the switch for filters", ret,
+			     zcrx_hw_said(ret)) : 0;
+}
+
 /**
  * zcrx_owners_delete_rule() - delete a filter if it is there
  * @owners: as of zcrx_owners_begin()
@@ -428,6 +444,8 @@ static int put_settings_back(const struct zcrx_owners *owners,
 	err = put_rss_back(owners, leaving);
 	ret = err ? err : ret;
 	if (is_last(owners, leaving)) {
+		err = put_switch_back(owners, leaving);
+		ret = err ? err : ret;
 		err = put_split_back(owners, leaving);
 		ret = err ? err : ret;
 	}

@@ -17,6 +17,7 @@
  *	split 1			header split as it was, ethtool's number
  *	device 0000:01:00.0	where the NIC is, if it is somewhere
  *	threshold 0		its threshold, unless there is none
+ *	filters-off		so they were
  *	table 0 0 1 1 2 2 3 3	RSS table as it was
  *	moved 1 17		entries of it that steer to the queue
  *	context			a further RSS table was made, all the queue
@@ -44,6 +45,7 @@
  * @queue: the queue
  * @split: header split as it was before the first owner came, ethtool's number
  * @threshold: likewise its threshold, -1 if there is none
+ * @filters_off: filters were off before the first owner came, who switched them on
  * @size: entries of the RSS table, 0 if there is none
  * @table: RSS table as it was before the first owner came
  * @moved: which entries of it this owner has moved to the queue, a byte each
@@ -63,6 +65,7 @@ struct zcrx_record {
 	unsigned int		queue;
 	unsigned int		split;
 	int			threshold;
+	bool			filters_off;
 	unsigned int		size;
 	uint32_t		*table;
 	uint8_t			*moved;

@@ -189,6 +189,8 @@ char *zcrx_record_print(const struct zcrx_record *rec)
 		fprintf(out, "device %s\n", rec->device);
 	if (rec->threshold >= 0)
 		fprintf(out, "threshold %d\n", rec->threshold);
+	if (rec->filters_off)
+		fputs("filters-off\n", out);
 	print_table(out, rec);
 	if (rec->context)
 		fputs("context\n", out);
@@ -345,7 +347,9 @@ static bool parse_value(struct zcrx_record *rec, const char *key, char *value)
 
 static bool parse_word(struct zcrx_record *rec, const char *line)
 {
-	if (!strcmp(line, "context"))
+	if (!strcmp(line, "filters-off"))
+		rec->filters_off = true;
+	else if (!strcmp(line, "context"))
 		rec->context = true;
 	else if (!strcmp(line, "kept"))
 		rec->kept = true;

@@ -295,7 +295,21 @@ int zcrx_hw_ntuple(unsigned int ifindex, bool *available, bool *on)
 {
 	(void)ifindex;
 	*available = fake_nic->has_rules;
-	*on = fake_nic->has_rules && !fake_nic->filters_off;
+	*on = fake_nic->has_rules && !fake_nic->set.filters_off;
+
+	return 0;
+}
+
+/* What they have matched is forgotten when they are off, as many drivers do. */
+int zcrx_hw_set_ntuple(unsigned int ifindex, bool on)
+{
+	(void)ifindex;
+	step();
+	if (fake_nic->ret_ntuple)
+		return fake_nic->ret_ntuple;
+	fake_nic->set.filters_off = !on;
+	if (!on)
+		memset(fake_nic->set.rules, 0, sizeof(fake_nic->set.rules));
 
 	return 0;
 }
@@ -395,6 +409,13 @@ static bool same_target(const struct zcrx_target *a,
 	       (a->context || a->queue == b->queue);
 }
 
+int zcrx_hw_nr_rules(unsigned int ifindex)
+{
+	(void)ifindex;
+
+	return fake_nic->has_rules ? (int)fake_nic_nr_rules() : -EOPNOTSUPP;
+}
+
 int zcrx_hw_find_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 		      const struct zcrx_target *target, unsigned int *location)
 {
@@ -421,7 +442,7 @@ int zcrx_hw_add_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 
 	(void)ifindex;
 	step();
-	if (!fake_nic->has_rules || fake_nic->filters_off)
+	if (!fake_nic->has_rules || fake_nic->set.filters_off)
 		return -EOPNOTSUPP;
 	if (fake_nic->ret_add_rule)
 		return fake_nic->ret_add_rule;

@@ -29,6 +29,7 @@ struct fake_rule {
 struct fake_settings {
 	enum zcrx_split_state	split;
 	int			threshold;
+	bool			filters_off;
 	uint32_t		table[FAKE_SIZE];
 	struct fake_rule	rules[FAKE_RULES];
 	bool			context_used[FAKE_CONTEXTS];
@@ -47,11 +48,11 @@ struct fake_settings {
  * @has_contexts: it has several
  * @has_rules: it has filters, and
  * @rules_want_context: they take contexts only
- * @filters_off: its filters are switched off
  * @device: its address
  * @nr_steps: changes of it and of records
  * @ret_split: what comes of setting header split
  * @ret_split_off: what comes of setting it to anything but on
+ * @ret_ntuple: what comes of switching filters on or off
  * @ret_rss: what comes of setting the RSS table
  * @ret_add_rule: what comes of adding a filter
  * @ret_del_rule: what comes of deleting a filter
@@ -68,11 +69,11 @@ struct fake_nic {
 	bool			has_contexts;
 	bool			has_rules;
 	bool			rules_want_context;
-	bool			filters_off;
 	char			device[ZCRX_DEVICE_SIZE];
 	unsigned int		nr_steps;
 	int			ret_split;
 	int			ret_split_off;
+	int			ret_ntuple;
 	int			ret_rss;
 	int			ret_add_rule;
 	int			ret_del_rule;

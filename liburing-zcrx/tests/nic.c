@@ -691,14 +691,55 @@ static void rule_and_context(void)
 	pair_close(&p);
 }
 
+static void begin_with_filters_off(void)
+{
+	begin();
+	fake_nic->has_rules = true;
+	fake_nic->set.filters_off = true;
+	found = fake_nic->set;
+}
+
 static void filters_off(void)
 {
 	struct zcrx_nic *nic;
 	struct pair p;
 
-	begin();
-	fake_nic->has_rules = true;
-	fake_nic->filters_off = true;
+	begin_with_filters_off();
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(!zcrx_nic_steer(nic, p.listener) && fake_nic_nr_rules() == 1);
+	EXPECT(!fake_nic->set.filters_off);
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
+/* They would be forgotten. */
+static void filters_of_others(void)
+{
+	struct zcrx_target target = { .queue = 0 };
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin_with_filters_off();
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(!zcrx_hw_add_rule(FAKE_IFINDEX, &p.flow, &target));
+	zcrx_nic_close(nic);
+	EXPECT(!fake_nic->set.filters_off && fake_nic_nr_rules() == 1);
+	EXPECT(!zcrx_hw_del_rule(FAKE_IFINDEX, 0));
+	fake_nic->set.filters_off = true;
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
+static void filters_stay_off(void)
+{
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin_with_filters_off();
+	fake_nic->ret_ntuple = -EOPNOTSUPP;
 	EXPECT(pair_open(&p));
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
 	EXPECT(zcrx_nic_steer(nic, p.listener) == -EOPNOTSUPP);
@@ -862,7 +903,8 @@ static void no_entry_on_mainline(void)
 	       strstr(zcrx_error(), "the RSS table"));
 	EXPECT(!fake_nic_count(3));
 	fake_nic->has_rules = true;
-	fake_nic->filters_off = true;
+	fake_nic->set.filters_off = true;
+	found.filters_off = true;
 	EXPECT(zcrx_nic_steer(nic, p.ours) == -EOPNOTSUPP);
 	EXPECT(strstr(zcrx_error(), "ethtool -K " FAKE_NAME " ntuple on"));
 	EXPECT(!fake_nic_count(3));
@@ -1038,6 +1080,17 @@ static void both_orders(void)
 	}
 }
 
+/* Switched on for the first one, off after the last one */
+static void filters_for_two(void)
+{
+	struct owner a, b;
+
+	begin_with_filters_off();
+	EXPECT(owner_start(&a, own, 1) && owner_start(&b, own, 2));
+	EXPECT(owner_ends(&a) && !fake_nic->set.filters_off);
+	EXPECT(owner_ends(&b) && as_found());
+}
+
 static void one_dies(void)
 {
 	struct owner a, b;
@@ -1176,6 +1229,13 @@ static void death_with_rules(void)
 {
 	begin();
 	fake_nic->has_rules = true;
+	die_at_every_step(false);
+	die_at_every_step(true);
+}
+
+static void death_with_filters_off(void)
+{
+	begin_with_filters_off();
 	die_at_every_step(false);
 	die_at_every_step(true);
 }
@@ -1322,6 +1382,8 @@ static const struct ktap_case cases[] = {
 	{ "steering: somebody else's RSS context", context_of_others },
 	{ "steering: filter, then RSS context", rule_and_context },
 	{ "steering: filters are off", filters_off },
+	{ "steering: somebody else's filters, which were off", filters_of_others },
+	{ "steering: filters stay off", filters_stay_off },
 	{ "steering: undone at a second try", unsteer_again },
 	{ "steering: the RSS table is refused", entry_is_refused },
 	{ "steering: somebody else's filter", rule_of_others },
@@ -1335,11 +1397,13 @@ static const struct ktap_case cases[] = {
 	{ "steering: undone so on mainline", bound_on_mainline },
 	{ "steering: wrong sockets", not_for_steering },
 	{ "two processes, both orders", both_orders },
+	{ "two processes, filters that were off", filters_for_two },
 	{ "a process dies", one_dies },
 	{ "a process becomes a daemon", daemon_lives },
 	{ "the next one cleans up", next_cleans_up },
 	{ "death at every step, RSS table", death_with_entries },
 	{ "death at every step, filters", death_with_rules },
+	{ "death at every step, filters that were off", death_with_filters_off },
 	{ "death at every step, RSS contexts", death_with_contexts },
 	{ "death at every step, somebody else's RSS context",
 	  death_with_context_of_others },

@@ -28,6 +28,7 @@ static struct zcrx_record *full_record(void)
 
 	rec->split = 1;
 	rec->threshold = 256;
+	rec->filters_off = true;
 	strcpy(rec->device, "0000:01:00.0");
 	zcrx_record_set_table(rec, table, ARRAY_SIZE(table));
 	rec->moved[2] = 1;
@@ -43,7 +44,7 @@ static struct zcrx_record *full_record(void)
 
 static const char full_text[] =
 	"zcrx-nic 1\ninterface eth0\npid 4711\nqueue 3\nsplit 1\n"
-	"device 0000:01:00.0\nthreshold 256\n"
+	"device 0000:01:00.0\nthreshold 256\nfilters-off\n"
 	"table 0 0 1 1 2 2 3 3\nmoved 2 7\ncontext\n"
 	"rule 192.0.2.1 5201 192.0.2.2 40000\nrule :: 0 2001:db8::2 443\nend\n";
 

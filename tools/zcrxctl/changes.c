@@ -133,6 +133,8 @@ void changes_find(struct changes *changes, const struct zcrx_nic_info *before,
 	*changes = (struct changes){ .nr = 0 };
 	add_words(changes, "header-split", -1, split_words[before->split],
 		  split_words[after->split]);
+	add_words(changes, "ntuple", -1, before->ntuple_on ? "on" : "off",
+		  after->ntuple_on ? "on" : "off");
 	add_numbers(changes, "split-threshold", -1, before->split_threshold,
 		    after->split_threshold);
 	add_table(changes, before, after);

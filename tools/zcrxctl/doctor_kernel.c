@@ -117,14 +117,20 @@ static void check_privilege(struct checks *checks, bool refused)
 {
 	const char *name = "privilege";
 
-	if (has_capability(CAP_NET_ADMIN) && !refused) {
+	if (has_capability(CAP_NET_ADMIN) && !refused && !geteuid()) {
 		check(checks, name, CHECK_OK,
-		      "this user may register queues");
+		      "this user may set NICs up and register queues");
+		return;
+	}
+	if (has_capability(CAP_NET_ADMIN) && !refused) {
+		check(checks, name, CHECK_NOTE,
+		      "this user may register queues, but only root sets NICs up, with records in /run/zcrx");
+		check_mend(checks, "be root, or have queues set up by zcrxctl setup");
 		return;
 	}
 	check(checks, name, CHECK_MISSING,
 	      "registering a queue takes CAP_NET_ADMIN, outside of user namespaces");
-	check_mend(checks, "be root, or setcap cap_net_admin+ep PROGRAM, or use zcrxd(8)");
+	check_mend(checks, "be root, or use zcrxd(8), or setcap cap_net_admin+ep PROGRAM for queues that zcrxctl setup has set up");
 }
 
 static void check_locked_memory(struct checks *checks)

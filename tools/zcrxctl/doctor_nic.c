@@ -256,10 +256,10 @@ static void check_steering(struct checks *checks, const char *ifname,
 
 	if (nic->nr_queues <= 1)
 		return;
-	if (nic_has_filters(nic) && nic->ntuple_on) {
+	if (nic_has_filters(nic)) {
 		check(checks, name, CHECK_OK,
 		      "filters for single flows can steer connections");
-	} else if (nic->rss_size && can->rbuf) {
+	} else if (nic->rss_size && nic->rss_toeplitz && can->rbuf) {
 		check(checks, name, CHECK_OK,
 		      "the RSS table, %u entries, can steer connections%s",
 		      nic->rss_size,
@@ -267,12 +267,13 @@ static void check_steering(struct checks *checks, const char *ifname,
 	} else {
 		check(checks, name, CHECK_NOTE,
 		      "connections can't be steered, and come by any queue: those of others are copied");
-		check_mend(checks, "ethtool -L %s combined 1", ifname);
+		check_mend(checks, "ethtool -L %s combined 1, and ask for queue 0 by its number",
+			   ifname);
 	}
 	if (!nic_has_filters(nic) || nic->ntuple_on)
 		return;
 	check(checks, "ntuple", CHECK_NOTE,
-	      "filters for single flows are off, and would steer better");
+	      "filters for single flows are off: queue objects switch them on, other programs do not");
 	check_mend(checks, "ethtool -K %s ntuple on", ifname);
 }
 
