@@ -36,7 +36,7 @@ int memlock_be_charged(rlim_t limit)
 
 /**
  * memlock_try() - register, with a limit that leaves room for this
- * @mode: how to receive
+ * @mode: how to receive; without a NIC, which makes no difference here
  * @area_size: of the one area
  * @others: and for so many bytes that have been charged before
  *
@@ -52,6 +52,7 @@ int memlock_try(enum receiver_mode mode, size_t area_size, rlim_t others)
 
 	getrlimit(RLIMIT_MEMLOCK, &old);
 	receiver_prepare(&r, mode, area_size);
+	ifq_args_set_nodev(&r.args);
 	memlock_limit(area_size + r.args.refill.size + r.args.rbuf.size +
 		      others);
 	ret = receiver_register(&r);

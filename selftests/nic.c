@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 #include <dirent.h>
+#include <linux/capability.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -8,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "kselftest.h"
 #include "nic.h"
+#include "proc.h"
 #include "uring.h"
 
 struct nic nic;
@@ -303,6 +306,19 @@ bool nic_configure(void)
 	return nic_set_split("on") && nic_steer(nic.rxq);
 }
 
+/*
+ * What is registered is charged to the user only for who has no CAP_IPC_LOCK, so
+ * that it is seen in the end whether all of it has been given back.
+ */
+static void be_charged(void)
+{
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+
+	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) ||
+	    proc_drop_capability(CAP_IPC_LOCK))
+		ksft_exit_skip("RLIMIT_MEMLOCK can't be lifted: this takes root\n");
+}
+
 /**
  * nic_setup() - read the environment, and set up the NIC until the process exits
  *
@@ -325,6 +341,7 @@ void nic_setup(void)
 	nic.rxq = env("ZCRX_RXQ") ? strtoul(env("ZCRX_RXQ"), NULL, 0) :
 				    nic.nr_rxqs - 1;
 
+	be_charged();
 	main_pid = getpid();
 	atexit(nic_restore);
 	if (!nic_configure())
