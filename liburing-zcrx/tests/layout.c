@@ -89,6 +89,70 @@ AT(zcrx_rbuf_hdr, producer, 0);
 AT(zcrx_rbuf_hdr, consumer, 64);
 AT(zcrx_rbuf_hdr, zc_bytes, 128);
 
+/* The library's own, on amd64: programs that were compiled before must run. */
+SIZE(zcrx_area, 16);
+AT(zcrx_area, addr, 0);
+AT(zcrx_area, size, 8);
+
+SIZE(zcrx_params, 24);
+AT(zcrx_params, if_idx, 0);
+AT(zcrx_params, rxq, 4);
+AT(zcrx_params, chunk_size, 8);
+AT(zcrx_params, refill_entries, 12);
+AT(zcrx_params, rbuf_entries, 16);
+AT(zcrx_params, flags, 20);
+
+SIZE(zcrx_ifq, 128);
+AT(zcrx_ifq, refill.khead, 0);
+AT(zcrx_ifq, refill.ktail, 8);
+AT(zcrx_ifq, refill.rqes, 16);
+AT(zcrx_ifq, refill.nr_entries, 24);
+AT(zcrx_ifq, refill.head, 28);
+AT(zcrx_ifq, refill.tail, 32);
+AT(zcrx_ifq, rbuf.hdr, 40);
+AT(zcrx_ifq, rbuf.cqes, 48);
+AT(zcrx_ifq, rbuf.nr_entries, 56);
+AT(zcrx_ifq, rbuf.producer, 60);
+AT(zcrx_ifq, rbuf.consumer, 64);
+AT(zcrx_ifq, area_addrs, 72);
+AT(zcrx_ifq, id, 80);
+AT(zcrx_ifq, ring, 88);
+AT(zcrx_ifq, mem, 96);
+AT(zcrx_ifq, mem_size, 104);
+AT(zcrx_ifq, rbuf_mem, 112);
+AT(zcrx_ifq, rbuf_mem_size, 120);
+
+SIZE(zcrx_counters, 24);
+AT(zcrx_counters, zc_bytes, 0);
+AT(zcrx_counters, copied_bytes, 8);
+AT(zcrx_counters, pauses, 16);
+
+SIZE(zcrx_queue_opts, 64);
+AT(zcrx_queue_opts, size, 0);
+AT(zcrx_queue_opts, ifname, 8);
+AT(zcrx_queue_opts, fd, 16);
+AT(zcrx_queue_opts, backend, 24);
+AT(zcrx_queue_opts, rxq, 32);
+AT(zcrx_queue_opts, mem, 40);
+AT(zcrx_queue_opts, mem_size, 48);
+AT(zcrx_queue_opts, conn_budget, 56);
+
+SIZE(zcrx_buf, 40);
+AT(zcrx_buf, data, 0);
+AT(zcrx_buf, len, 8);
+AT(zcrx_buf, res, 12);
+AT(zcrx_buf, id, 16);
+AT(zcrx_buf, conn, 24);
+AT(zcrx_buf, tag, 32);
+
+SIZE(zcrx_out_counters, 16);
+AT(zcrx_out_counters, zc_bytes, 0);
+AT(zcrx_out_counters, copied_bytes, 8);
+
+AT(zcrx_grant, by_rss, 0);
+AT(zcrx_grant, why, 4);
+AT(zcrx_grant, opts, 264);
+
 _Static_assert(ZCRX_OP_RECV_ZC == 58, "opcode");
 _Static_assert(ZCRX_ABI_AREA_SHIFT == 48, "area id");
 _Static_assert(ZCRX_ABI_MEM_REGION_TYPE_USER == 1, "region flag");

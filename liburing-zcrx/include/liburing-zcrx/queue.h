@@ -118,16 +118,16 @@ static inline void zcrx_queue_opts_init(struct zcrx_queue_opts *opts)
 
 /**
  * struct zcrx_grant - what another process asks for, and what it gets
- * @opts: ifname NULL: any interface; backend NULL: the best; mem_size; to be
- *	  changed as it is granted
  * @by_rss: connections may also be steered by the RSS table, which brings those
  *	    of others, whose bytes the other process can read and change then
  * @why: a sentence, if it is refused
+ * @opts: ifname NULL: any interface; backend NULL: the best; mem_size; to be
+ *	  changed as it is granted. Stays the last one, to which more is added
  */
 struct zcrx_grant {
-	struct zcrx_queue_opts	opts;
 	int			by_rss;
 	char			why[256];
+	struct zcrx_queue_opts	opts;
 };
 
 int zcrx_queue_open(struct zcrx_queue **queue,
