@@ -720,13 +720,16 @@ static bool read_stats(struct receiver *r, struct ifq_stats *stats)
 bool receiver_run_to_copy(struct receiver *r, __u64 limit)
 {
 	__u64 end = r->bytes + limit;
-	struct ifq_stats stats;
+	struct ifq_stats before, stats;
 
 	r->keep = true;
+	if (!read_stats(r, &before))
+		return false;
 	for (;;) {
 		if (!read_stats(r, &stats))
 			return false;
-		if (stats.copying)
+		/* Chunks that nobody has received may have ended it already. */
+		if (stats.copying || stats.state_changes != before.state_changes)
 			break;
 		if (r->bytes >= end)
 			return fail(r, "%llu bytes received, and the NIC still gets chunks: %llu are free",
