@@ -66,14 +66,14 @@ static unsigned long long read_number(const char *command)
 	return number;
 }
 
-/* Packets of the bound queue, if the driver counts them */
-static unsigned long long queue_packets(void)
+/* What the driver counts of the bound queue, if it does */
+static unsigned long long queue_counter(const char *name)
 {
 	char command[128];
 
 	snprintf(command, sizeof(command),
-		 "ethtool -S %s | sed -n 's/ *rx_queue_%u_packets: //p'",
-		 nic.name, nic.rxq);
+		 "ethtool -S %s | sed -n 's/ *rx_queue_%u_%s: //p'",
+		 nic.name, nic.rxq, name);
 
 	return read_number(command);
 }
@@ -92,14 +92,14 @@ static unsigned long long packets_before;
 		ASSERT_TRUE(receiver_open(_r, _mode, AREA_SIZE))	\
 			TH_LOG("%s", (_r)->why);			\
 		(_r)->hold = HOLD;					\
-		packets_before = queue_packets();			\
+		packets_before = queue_counter("packets");		\
 	} while (0)
 
 /* What came has come by the bound queue, and in its chunks. */
 static void close_receiver(struct __test_metadata *_metadata,
 			   struct receiver *r)
 {
-	unsigned long long packets = queue_packets() - packets_before;
+	unsigned long long packets = queue_counter("packets") - packets_before;
 	struct ifq_stats stats = {};
 
 	EXPECT_TRUE(ifq_read_stats(&r->ifq, &stats));
@@ -781,6 +781,7 @@ FIXTURE_TEARDOWN(headers)
 
 TEST_F_TIMEOUT(headers, ours, TIMEOUT_S)
 {
+	unsigned long long unsplit = queue_counter("unsplit");
 	struct receiver *r = &self->r;
 	struct ifq_stats stats;
 
@@ -793,11 +794,13 @@ TEST_F_TIMEOUT(headers, ours, TIMEOUT_S)
 	ASSERT_RECEIVER(r, receiver_run(r, 0));
 	ASSERT_RECEIVER(r, receiver_finish(r));
 	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
-	TH_LOG("%llu bytes in place, %llu copied from headers, %llu from pages",
-	       stats.zc_bytes, stats.copied_linear, stats.copied_page);
+	unsplit = queue_counter("unsplit") - unsplit;
+	TH_LOG("%llu bytes in place, %llu copied from headers, %llu from pages, %llu frames not split",
+	       stats.zc_bytes, stats.copied_linear, stats.copied_page, unsplit);
 	/* No driver expects extension headers: it copies the whole frame. */
 	if (variant->v6) {
 		EXPECT_EQ(0, stats.zc_bytes);
+		EXPECT_LT(r->bytes / 2 / nic_mtu(), unsplit);
 	} else {
 		EXPECT_LT(0, stats.zc_bytes);
 	}

@@ -400,7 +400,7 @@ static void igb_zcrx_reuse_buffer(struct igb_ring *ring,
 
 int igb_zcrx_clean_irq(struct igb_q_vector *q_vector, int budget)
 {
-	unsigned int total_bytes = 0, total_packets = 0;
+	unsigned int total_bytes = 0, total_packets = 0, total_unsplit = 0;
 	struct igb_ring *ring = q_vector->rx.ring;
 	u16 cleaned_count = igb_desc_unused(ring);
 	struct igb_zcrx *zcrx = ring->zcrx;
@@ -461,6 +461,10 @@ int igb_zcrx_clean_irq(struct igb_q_vector *q_vector, int budget)
 			continue;
 		}
 
+		/* What lay in buffers has been copied. */
+		if (len && !IGB_ZCRX_CB(skb)->split)
+			total_unsplit++;
+
 		len = igb_finish_rx_skb(ring, rx_desc, skb);
 		if (len) {
 			napi_gro_receive(&q_vector->napi, skb);
@@ -476,6 +480,7 @@ int igb_zcrx_clean_irq(struct igb_q_vector *q_vector, int budget)
 	u64_stats_update_begin(&ring->rx_syncp);
 	ring->rx_stats.packets += total_packets;
 	ring->rx_stats.bytes += total_bytes;
+	ring->rx_stats.unsplit += total_unsplit;
 	u64_stats_update_end(&ring->rx_syncp);
 	q_vector->rx.total_packets += total_packets;
 	q_vector->rx.total_bytes += total_bytes;
