@@ -9,6 +9,7 @@
 
 /* Of <linux/netdev.h>, which distributions have without them */
 #define NETDEV_CMD_PAGE_POOL_GET	5
+#define NETDEV_A_PAGE_POOL_ID		1
 #define NETDEV_A_PAGE_POOL_INFLIGHT	4
 #define NETDEV_A_PAGE_POOL_DETACH_TIME	6
 #define NETDEV_A_PAGE_POOL_IO_URING	8
@@ -30,6 +31,7 @@ static int count_pool(const struct nlmsghdr *nlh, void *data)
 {
 	const struct nlattr *attrs[MAX_ATTR] = {}, *attr;
 	struct pools *pools = data;
+	unsigned long long id;
 
 	mnl_attr_for_each(attr, nlh, sizeof(struct genlmsghdr))
 		if (mnl_attr_get_type(attr) < MAX_ATTR)
@@ -37,8 +39,11 @@ static int count_pool(const struct nlmsghdr *nlh, void *data)
 
 	if (!attrs[NETDEV_A_PAGE_POOL_IO_URING])
 		return MNL_CB_OK;
-	if (!attrs[NETDEV_A_PAGE_POOL_INFLIGHT])
+	if (!attrs[NETDEV_A_PAGE_POOL_ID] || !attrs[NETDEV_A_PAGE_POOL_INFLIGHT])
 		return MNL_CB_ERROR;
+	id = read_uint(attrs[NETDEV_A_PAGE_POOL_ID]);
+	if (id > pools->newest)
+		pools->newest = id;
 	pools->nr++;
 	if (attrs[NETDEV_A_PAGE_POOL_DETACH_TIME]) {
 		pools->nr_detached++;

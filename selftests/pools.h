@@ -8,12 +8,14 @@
 /**
  * struct pools - all of the network namespace
  * @nr: their number
+ * @newest: number of the one that was made last; each has the next number
  * @nr_detached: those whose queue has another one by now, or none: what they still
  *		 miss keeps them
  * @nr_missing: how many chunks, and pages, the latter miss
  */
 struct pools {
 	unsigned int		nr;
+	unsigned long long	newest;
 	unsigned int		nr_detached;
 	unsigned long long	nr_missing;
 };

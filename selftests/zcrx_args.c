@@ -15,6 +15,7 @@
 #include "ifq.h"
 #include "loopback.h"
 #include "nic.h"
+#include "pools.h"
 #include "proc.h"
 #include "refusals.h"
 #include "sockmap.h"
@@ -176,6 +177,36 @@ FIXTURE_TEARDOWN(args)
 {
 	ifq_args_free(&self->args);
 	uring_exit(&self->ring);
+}
+
+static unsigned long long newest_pool(struct __test_metadata *_metadata)
+{
+	struct pools pools;
+
+	EXPECT_EQ(0, pools_read(&pools));
+
+	return pools.newest;
+}
+
+/* Registers with a ring of its own; returns the number of the page pool. */
+static unsigned long long register_once(struct __test_metadata *_metadata,
+					FIXTURE_DATA(args) *self,
+					bool rbuf)
+{
+	struct ifq_args args = self->args;
+	unsigned long long pool;
+	struct uring ring;
+	unsigned int ms;
+
+	ASSERT_EQ(0, uring_init(&ring, rbuf ? 0 : URING_CQE32_FLAGS, 64));
+	EXPECT_EQ(0, ifq_register(&self->ifq, &ring, &self->args));
+	pool = newest_pool(_metadata);
+	uring_exit(&ring);
+	memcpy(&self->args, &args, sizeof(args));
+	for (ms = 0; ms < 5000 && proc_pinned_kib(); ms += 10)
+		proc_sleep_ms(10);
+
+	return pool;
 }
 
 TEST_F(args, refused)
@@ -346,22 +377,22 @@ static int register_read_only(FIXTURE_DATA(args) *self, const struct part *part)
 	return ret;
 }
 
-/*
- * One part after the other: the queue is free again, or the next registration
- * would not come as far as to write.
- */
+/* One part after the other: the queue is not even restarted. */
 TEST_F(args, read_only_parts)
 {
 	unsigned int i, nr = ARRAY_SIZE(parts) - !variant->rbuf;
+	unsigned long long pool;
 
 	/* Changes nothing, but has an ext struct in either mode. */
 	ifq_args_add_flags(&self->args, ZCRX_REG_SOFT_SPLIT);
+	pool = register_once(_metadata, self, variant->rbuf);
 	for (i = 0; i < nr; i++) {
 		EXPECT_EQ(-EFAULT, register_read_only(self, &parts[i]))
 			TH_LOG("%s", parts[i].what);
 		EXPECT_EQ(0, proc_pinned_kib()) TH_LOG("%s", parts[i].what);
 	}
 	EXPECT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_EQ(pool + 1, newest_pool(_metadata));
 	EXPECT_EQ(0, self->ifq.id);
 	EXPECT_EQ(AREA_SIZE / 1024, proc_pinned_kib());
 }

@@ -5,6 +5,7 @@
 #include <linux/io_uring.h>
 #include <linux/io_uring_types.h>
 #include <linux/log2.h>
+#include <linux/pagemap.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -150,6 +151,34 @@ static int read_registration(struct zcrx_registration *r,
 	return ret;
 }
 
+static bool is_writable(void __user *ptr, size_t size)
+{
+	return !fault_in_safe_writeable(ptr, size);
+}
+
+/*
+ * What came of it is written in the end, when the NIC's queue has been restarted.
+ * Where that can't be written is refused before; nothing has been changed then.
+ */
+static int check_writable(const struct zcrx_registration *r, void __user *arg)
+{
+	const struct io_uring_zcrx_ifq_reg *reg = &r->reg;
+
+	if (!is_writable(arg, sizeof(*reg)) ||
+	    !is_writable(u64_to_user_ptr(reg->region_ptr), sizeof(r->region)) ||
+	    !is_writable(u64_to_user_ptr(reg->area_ptr),
+			 r->nr_areas * sizeof(struct io_uring_zcrx_area_reg)))
+		return -EFAULT;
+	if ((reg->flags & ZCRX_EXT_FLAGS) &&
+	    !is_writable(u64_to_user_ptr(reg->ext_ptr), sizeof(r->ext)))
+		return -EFAULT;
+	if ((reg->flags & ZCRX_REG_RBUF) &&
+	    !is_writable(u64_to_user_ptr(r->ext.rbuf_region_ptr),
+			 sizeof(r->rbuf_region)))
+		return -EFAULT;
+	return 0;
+}
+
 static int write_tokens(const struct zcrx_registration *r)
 {
 	struct io_uring_zcrx_area_reg __user *areas;
@@ -262,7 +291,7 @@ static int register_new(struct zcrx_registration *r, struct io_ring_ctx *ctx,
 	struct zcrx_ifq *ifq;
 	int ret;
 
-	ret = read_registration(r, ctx);
+	ret = read_registration(r, ctx) ?: check_writable(r, arg);
 	if (ret)
 		return ret;
 
