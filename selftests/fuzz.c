@@ -15,7 +15,7 @@
 #define MOST_PER_LINE	10000
 
 #define DEBUGFS		"/sys/kernel/debug"
-#define DMA_DEBUG	DEBUGFS "/dma-api/driver_filter"
+#define DMA_DEBUG	DEBUGFS "/dma-api/"
 
 static __u64 seed;
 static __u64 state;
@@ -126,10 +126,18 @@ void fuzz_begin(unsigned long nr)
  */
 bool fuzz_debugs_dma(void)
 {
+	char disabled = 'Y';
+	FILE *f;
+
 	if (access(DEBUGFS "/bdi", F_OK))
 		mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
+	f = fopen(DMA_DEBUG "disabled", "r");
+	if (f) {
+		disabled = fgetc(f);
+		fclose(f);
+	}
 
-	return !access(DMA_DEBUG, F_OK);
+	return disabled == 'N';
 }
 
 /**
@@ -142,7 +150,7 @@ void fuzz_overlaps(bool overlaps)
 
 	if (!fuzz_debugs_dma())
 		return;
-	f = fopen(DMA_DEBUG, "w");
+	f = fopen(DMA_DEBUG "driver_filter", "w");
 	if (!f)
 		return;
 	/* It speaks of this driver only, or of all. */

@@ -68,6 +68,7 @@ static const char *const ask_names[] = {
  * @rounds: of the hostile process
  * @epochs: how often it has registered
  * @bytes: that it received
+ * @nr_overlaps: areas added whose memory may have been in one
  * @asked: what came of what it asked for
  * @requests: how its requests ended
  */
@@ -75,6 +76,7 @@ struct report {
 	unsigned long		rounds;
 	unsigned long		epochs;
 	unsigned long long	bytes;
+	unsigned long		nr_overlaps;
 	struct fuzz_counts	asked[NR_ASKS];
 	struct fuzz_counts	requests;
 };
@@ -304,10 +306,12 @@ static int ask_add_area(struct hostile *h)
 		return -ENOSPC;
 	area.addr = (unsigned long)h->more + slot * MORE_SIZE;
 	ret = ifq_add_area(&h->r.ifq, &area);
-	if (!ret)
-		h->nr_more++;
+	if (ret)
+		return ret;
+	h->nr_more++;
+	h->report->nr_overlaps += h->overlaps;
 
-	return ret;
+	return 0;
 }
 
 static int ask_export(struct hostile *h)
@@ -675,8 +679,9 @@ static void log_report(struct __test_metadata *_metadata,
 {
 	unsigned int i;
 
-	TH_LOG("%lu rounds, %lu registrations, %llu MiB received",
-	       report->rounds, report->epochs, report->bytes >> 20);
+	TH_LOG("%lu rounds, %lu registrations, %llu MiB received, %lu areas added of memory that was in one",
+	       report->rounds, report->epochs, report->bytes >> 20,
+	       report->nr_overlaps);
 	TH_LOG("requests: %s", fuzz_describe(&report->requests));
 	for (i = 0; i < NR_ASKS; i++)
 		TH_LOG("%s: %s", ask_names[i],

@@ -191,6 +191,7 @@ TEST_F_TIMEOUT(kill, storm, TIMEOUT_S)
 	for (i = 0; i < rounds; i++) {
 		/* The system takes some once, and keeps it: half are for that. */
 		if (i == rounds / 2) {
+			memlock_wait_uncharged(variant->mode, AREA_SIZE);
 			proc_sleep_ms(SETTLE_MS);
 			before = memory_kib();
 		}

@@ -800,7 +800,8 @@ TEST_F_TIMEOUT(headers, ours, TIMEOUT_S)
 	/* No driver expects extension headers: it copies the whole frame. */
 	if (variant->v6) {
 		EXPECT_EQ(0, stats.zc_bytes);
-		EXPECT_LT(r->bytes / 2 / nic_mtu(), unsplit);
+		if (nic_run("ethtool -S %s | grep -q _unsplit", nic.name))
+			EXPECT_LT(r->bytes / 2 / nic_mtu(), unsplit);
 	} else {
 		EXPECT_LT(0, stats.zc_bytes);
 	}
