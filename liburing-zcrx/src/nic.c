@@ -148,20 +148,33 @@ static int check_link(struct zcrx_nic *nic)
 }
 
 /*
- * Can they be had by being switched on? What igb calls filters knows no ports
- * (igb_add_ethtool_nfc_entry() in Linux), and its link goes down for it. With one
- * queue there is nothing to steer.
+ * What igb calls filters knows no ports (igb_add_ethtool_nfc_entry() in Linux),
+ * and its link goes down for the switch. That of mlx5 is for accelerated RFS only
+ * (set_feature_arfs()): it takes filters all the same.
+ */
+static bool is_for_filters(const struct zcrx_nic *nic)
+{
+	char driver[32];
+
+	return zcrx_hw_driver(nic->ifindex, driver) ||
+	       (strcmp(driver, "igb") && strcmp(driver, "mlx5_core"));
+}
+
+/*
+ * Can filters be had by being switched on? Those that are there already don't
+ * need it, RFS would make some to our queue, and with one queue there is nothing
+ * to steer.
  */
 static bool wants_filters(const struct zcrx_nic *nic)
 {
 	bool available, on;
-	char driver[32];
 
 	if (nic->single || zcrx_hw_ntuple(nic->ifindex, &available, &on) ||
 	    !available || on)
 		return false;
 
-	return zcrx_hw_driver(nic->ifindex, driver) || strcmp(driver, "igb");
+	return is_for_filters(nic) && !zcrx_hw_has_arfs() &&
+	       zcrx_hw_nr_rules(nic->ifindex) <= 0;
 }
 
 /* How was it before anybody came? */

@@ -438,6 +438,28 @@ static int get_locations(unsigned int ifindex, struct ethtool_rxnfc **nfcp)
 }
 
 /**
+ * zcrx_hw_has_arfs() - may the kernel make filters by itself?
+ *
+ * Where they are on, accelerated RFS leads flows to the queue that is nearest to
+ * their reader (set_rps_cpu() in Linux).
+ *
+ * Return: whether it is configured for RFS at all.
+ */
+bool zcrx_hw_has_arfs(void)
+{
+	unsigned int entries = 0;
+	FILE *f = fopen("/proc/sys/net/core/rps_sock_flow_entries", "re");
+
+	if (!f)
+		return false;
+	if (fscanf(f, "%u", &entries) != 1)
+		entries = 0;
+	fclose(f);
+
+	return entries;
+}
+
+/**
  * zcrx_hw_nr_rules() - how many filters are there?
  * @ifindex: the interface
  *

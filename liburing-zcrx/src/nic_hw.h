@@ -99,6 +99,7 @@ int zcrx_hw_try_split(unsigned int ifindex);
 
 int zcrx_hw_ntuple(unsigned int ifindex, bool *available, bool *on);
 int zcrx_hw_set_ntuple(unsigned int ifindex, bool on);
+bool zcrx_hw_has_arfs(void);
 
 int zcrx_hw_driver(unsigned int ifindex, char driver[32]);
 

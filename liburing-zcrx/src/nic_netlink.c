@@ -457,6 +457,20 @@ static void put_ntuple(struct nlmsghdr *nlh, bool on)
 	mnl_attr_nest_end(nlh, wanted);
 }
 
+static int ask_for_ntuple(unsigned int ifindex, bool on)
+{
+	struct talk *talk;
+	int ret = ethtool_new(ifindex, ETHTOOL_MSG_FEATURES_SET, &talk);
+
+	if (ret)
+		return ret;
+	put_ntuple(talk->nlh, on);
+	ret = talk_run(talk, NULL, NULL);
+	talk_free(talk);
+
+	return ret;
+}
+
 /**
  * zcrx_hw_set_ntuple() - switch filters for single flows on or off
  * @ifindex: the interface
@@ -467,19 +481,16 @@ static void put_ntuple(struct nlmsghdr *nlh, bool on)
 int zcrx_hw_set_ntuple(unsigned int ifindex, bool on)
 {
 	bool available, is = !on;
-	struct talk *talk;
-	int ret = ethtool_new(ifindex, ETHTOOL_MSG_FEATURES_SET, &talk);
+	int ret = ask_for_ntuple(ifindex, on);
 
-	if (ret)
-		return ret;
-	put_ntuple(talk->nlh, on);
-	ret = talk_run(talk, NULL, NULL);
-	talk_free(talk);
-	/* The kernel takes it for a wish. */
 	if (!ret)
 		ret = zcrx_hw_ntuple(ifindex, &available, &is);
+	if (ret || is == on)
+		return ret;
+	/* The kernel keeps it as a wish, to be fulfilled some day: take it back. */
+	ask_for_ntuple(ifindex, !on);
 
-	return !ret && is != on ? -EOPNOTSUPP : ret;
+	return -EOPNOTSUPP;
 }
 
 /*

@@ -339,10 +339,17 @@ static int put_switch_back(const struct zcrx_owners *owners,
 	bool available, on;
 	int ret;
 
-	if (!rec->filters_off || zcrx_hw_nr_rules(owners->ifindex) > 0 ||
-	    zcrx_hw_ntuple(owners->ifindex, &available, &on) || !on)
+	if (!rec->filters_off)
 		return 0;
-	ret = zcrx_hw_set_ntuple(owners->ifindex, false);
+	ret = zcrx_hw_nr_rules(owners->ifindex);
+	if (ret > 0)
+		return 0;
+	if (ret == -EOPNOTSUPP || ret == -EINVAL)
+		ret = 0;
+	if (!ret)
+		ret = zcrx_hw_ntuple(owners->ifindex, &available, &on);
+	if (!ret && on)
+		ret = zcrx_hw_set_ntuple(owners->ifindex, false);
 
 	return ret ? refused(owners, "the switch for filters", ret,
 			     zcrx_hw_said(ret)) : 0;

@@ -314,6 +314,11 @@ int zcrx_hw_set_ntuple(unsigned int ifindex, bool on)
 	return 0;
 }
 
+bool zcrx_hw_has_arfs(void)
+{
+	return fake_nic->has_arfs;
+}
+
 int zcrx_hw_driver(unsigned int ifindex, char driver[32])
 {
 	(void)ifindex;

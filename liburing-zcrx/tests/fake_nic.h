@@ -52,6 +52,7 @@ struct fake_settings {
  * @nr_steps: changes of it and of records
  * @ret_split: what comes of setting header split
  * @ret_split_off: what comes of setting it to anything but on
+ * @has_arfs: the kernel is configured for RFS
  * @ret_ntuple: what comes of switching filters on or off
  * @ret_rss: what comes of setting the RSS table
  * @ret_add_rule: what comes of adding a filter
@@ -73,6 +74,7 @@ struct fake_nic {
 	unsigned int		nr_steps;
 	int			ret_split;
 	int			ret_split_off;
+	bool			has_arfs;
 	int			ret_ntuple;
 	int			ret_rss;
 	int			ret_add_rule;

@@ -739,6 +739,10 @@ static void filters_stay_off(void)
 	struct pair p;
 
 	begin_with_filters_off();
+	fake_nic->has_arfs = true;
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3) && fake_nic->set.filters_off);
+	zcrx_nic_close(nic);
+	fake_nic->has_arfs = false;
 	fake_nic->ret_ntuple = -EOPNOTSUPP;
 	EXPECT(pair_open(&p));
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
