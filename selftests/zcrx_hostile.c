@@ -636,8 +636,6 @@ FIXTURE_SETUP(hostile)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
 	TH_LOG("ZCRX_FUZZ_SEED=%llu", fuzz_seed());
 	fuzz_begin(0);
-	/* Without a limit: neighbours are charged to the same user. */
-	ASSERT_EQ(0, memlock_be_charged(RLIM_INFINITY));
 	has_events = detect_events();
 	self->report = mmap(NULL, sizeof(*self->report), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -836,7 +834,6 @@ TEST(many_requests)
 	time_t begin;
 	int i, fds[2];
 
-	ASSERT_EQ(0, memlock_be_charged(RLIM_INFINITY));
 	ASSERT_TRUE(receiver_open(&r, RECV_RBUF, AREA_SIZE))
 		TH_LOG("%s", r.why);
 	ASSERT_TRUE(connect_quietly(fds));
