@@ -364,7 +364,8 @@ static int find_interface(const char *ifname)
  * @rxq: the queue, or -1: whichever is best
  *
  * From then on the queue is ours: it is recorded, header split is on, filters are
- * if they can be, and RSS sends nothing to it. What processes that have died left is put back before.
+ * if they can be, and RSS sends nothing to it. What processes that have died left
+ * is put back before.
  *
  * Return: 0 or a negative errno, with a sentence and all as it was; -ENODEV: no
  * such interface; -ENETDOWN: it is down; -ERANGE: it has no such queue; -EBUSY:
