@@ -17,6 +17,15 @@
 /* Flags from this bit up need a struct io_uring_zcrx_ext_reg. */
 #define FIRST_EXT_FLAG	16
 
+static void *map_zeroed(size_t size, int flags)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | flags,
+		       -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
 /**
  * ifq_mmap() - get zeroed pages
  * @size: in bytes
@@ -25,10 +34,18 @@
  */
 void *ifq_mmap(size_t size)
 {
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	return map_zeroed(size, 0);
+}
 
-	return p == MAP_FAILED ? NULL : p;
+/**
+ * ifq_mmap_huge() - get zeroed huge pages
+ * @size: in bytes, a multiple of theirs
+ *
+ * Return: their address, or NULL.
+ */
+void *ifq_mmap_huge(size_t size)
+{
+	return map_zeroed(size, MAP_HUGETLB);
 }
 
 static void args_init_region(struct io_uring_region_desc *desc, __u32 entries)

@@ -103,6 +103,7 @@ static inline unsigned long long ifq_stats_copied(const struct ifq_stats *stats)
 }
 
 void *ifq_mmap(size_t size);
+void *ifq_mmap_huge(size_t size);
 void ifq_args_init(struct ifq_args *args, unsigned int ifindex,
 		   unsigned int rxq, bool rbuf, size_t area_size,
 		   __u32 entries);

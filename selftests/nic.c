@@ -18,6 +18,9 @@
 #include "proc.h"
 #include "uring.h"
 
+/* For the areas of all receivers that a test has at a time */
+#define MAX_HUGE_PAGES	256
+
 struct nic nic;
 
 static pid_t main_pid;
@@ -284,6 +287,11 @@ static unsigned int count_rxqs(void)
 	return nr;
 }
 
+static bool allow_huge_pages(unsigned int nr)
+{
+	return nic_run("echo %u > /proc/sys/vm/nr_overcommit_hugepages", nr);
+}
+
 static void nic_restore(void)
 {
 	if (getpid() != main_pid)
@@ -292,6 +300,8 @@ static void nic_restore(void)
 		nic_run("ethtool -X %s default", nic.name);
 	nic_set_rx_ring(old_rx_ring);
 	nic_set_split("auto");
+	if (nic.chunk > NIC_PAGE)
+		allow_huge_pages(0);
 }
 
 /**
@@ -337,6 +347,7 @@ void nic_setup(void)
 	nic.remote_v4 = env("REMOTE_V4");
 	nic.remote_v6 = env("REMOTE_V6");
 	nic.bytes = strtoull(env("ZCRX_MIB") ?: "64", NULL, 0) << 20;
+	nic.chunk = strtoul(env("ZCRX_CHUNK") ?: "4096", NULL, 0);
 	nic.nr_rxqs = count_rxqs();
 	nic.rxq = env("ZCRX_RXQ") ? strtoul(env("ZCRX_RXQ"), NULL, 0) :
 				    nic.nr_rxqs - 1;
@@ -344,6 +355,9 @@ void nic_setup(void)
 	be_charged();
 	main_pid = getpid();
 	atexit(nic_restore);
+	if (nic.chunk > NIC_PAGE && !allow_huge_pages(MAX_HUGE_PAGES))
+		ksft_exit_skip("no huge pages for chunks of %u bytes: CONFIG_HUGETLBFS?\n",
+			       nic.chunk);
 	if (!nic_configure())
 		ksft_exit_skip("%s can't split headers, or neither ethtool (6.10 or later) nor zcrx-split is there to tell it to; or ethtool -X can't steer flows to its queue %u\n",
 			       nic.name, nic.rxq);

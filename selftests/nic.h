@@ -3,7 +3,7 @@
  * The NIC under test and the peer, as the environment names them: NETIF,
  * REMOTE_V4, REMOTE_V6 as for all tests of drivers; and REMOTE_PORT of the
  * peer, ZCRX_RXQ (receive queue to use), ZCRX_MIB (how much to receive),
- * VLAN_ID, VLAN_LOCAL_V4 (with prefix length), VLAN_REMOTE_V4 (the peer in a
+ * ZCRX_CHUNK (chunks of how many bytes), VLAN_ID, VLAN_LOCAL_V4 (with prefix length), VLAN_REMOTE_V4 (the peer in a
  * VLAN).
  */
 #ifndef ZCRX_SELFTEST_NIC_H
@@ -20,6 +20,7 @@
  * @remote_v4: the peer's address, or NULL
  * @remote_v6: the peer's address, or NULL
  * @bytes: how much a test is to receive
+ * @chunk: size of the receivers' chunks, in bytes
  */
 struct nic {
 	const char	*name;
@@ -28,9 +29,12 @@ struct nic {
 	const char	*remote_v4;
 	const char	*remote_v6;
 	__u64		bytes;
+	unsigned int	chunk;
 };
 
 extern struct nic nic;
+
+#define NIC_PAGE	4096U
 
 /* Enough for what arrives while a slow machine looks elsewhere */
 #define NIC_RX_RING	1024

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -91,11 +92,21 @@ static void init(struct receiver *r, enum receiver_mode mode)
 		r->rnd = 1;
 }
 
+/* As many chunks, each of them within a huge page */
+static void use_large_chunks(struct receiver *r, size_t area_size)
+{
+	size_t size = area_size * (nic.chunk / NIC_PAGE);
+
+	munmap((void *)(unsigned long)r->args.areas[0].addr, area_size);
+	ifq_args_set_area(&r->args, 0, ifq_mmap_huge(size), size);
+	r->args.reg.rx_buf_len = nic.chunk;
+}
+
 /**
  * receiver_prepare() - say what to register
  * @r: filled in
  * @mode: how to receive
- * @area_size: of the one area
+ * @area_size: of the one area, as far as its chunks are pages
  */
 void receiver_prepare(struct receiver *r, enum receiver_mode mode,
 		      size_t area_size)
@@ -104,6 +115,8 @@ void receiver_prepare(struct receiver *r, enum receiver_mode mode,
 	r->hold = area_size / 4096 / 2;
 	ifq_args_init(&r->args, nic_ifindex(), nic.rxq, mode != RECV_CQE32,
 		      area_size, RECEIVER_ENTRIES);
+	if (nic.chunk > NIC_PAGE)
+		use_large_chunks(r, area_size);
 }
 
 /**

@@ -473,6 +473,7 @@ TEST_F(args, chunks_not_contiguous)
 /* Contiguous memory is not enough: the driver must take such buffers, too. */
 TEST_F(args, chunks_too_large_for_driver)
 {
+	struct ifq_stats stats;
 	void *area;
 
 	if (!nic_run("echo 1 > /proc/sys/vm/nr_hugepages"))
@@ -487,9 +488,12 @@ TEST_F(args, chunks_too_large_for_driver)
 					    &self->args));
 	EXPECT_EQ(0, proc_pinned_kib());
 
-	/* Nothing else is wrong with it. */
-	self->args.reg.rx_buf_len = 0;
+	/* Nothing else is wrong with it: igb takes a frame's size, rounded up. */
+	self->args.reg.rx_buf_len = 16 << 10;
 	EXPECT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	EXPECT_EQ(16 << 10, self->args.reg.rx_buf_len);
+	ASSERT_TRUE(ifq_read_stats(&self->ifq, &stats));
+	EXPECT_EQ(HUGE_PAGE >> 14, stats.chunks);
 	nic_run("echo 0 > /proc/sys/vm/nr_hugepages");
 }
 

@@ -233,19 +233,23 @@ TEST_F_TIMEOUT(events, stats_overwritten, TIMEOUT_S)
  * The area runs dry, and is filled again
  */
 
+/*
+ * Each flow comes to its end: events are armed while nothing happens that should
+ * be told.
+ */
 TEST_F_TIMEOUT(events, states, TIMEOUT_S)
 {
 	struct receiver *r = &self->r;
+	struct ifq_stats stats;
 	unsigned int i;
 
 	ASSERT_EQ(0, receiver_register(r));
-	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, FLOW_ENDLESS,
-				     WRITE_SIZE)) TH_LOG("%s", r->why);
-	ASSERT_TRUE(receiver_run(r, 1 << 20)) TH_LOG("%s", r->why);
-	EXPECT_EQ(0, r->nr_events[ZCRX_EVENT_STATE_ON]);
-	EXPECT_EQ(0, r->nr_events[ZCRX_EVENT_STATE_COPY]);
-
 	for (i = 1; i <= 2; i++) {
+		EXPECT_EQ(i - 1, r->nr_events[ZCRX_EVENT_STATE_ON]);
+		EXPECT_EQ(i - 1, r->nr_events[ZCRX_EVENT_STATE_COPY]);
+		ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1,
+					     4 * AREA_SIZE, WRITE_SIZE))
+			TH_LOG("%s", r->why);
 		ASSERT_TRUE(receiver_run_to_copy(r, 2 * AREA_SIZE))
 			TH_LOG("%s", r->why);
 		ASSERT_TRUE(receiver_keep(r, SETTLE_MS)) TH_LOG("%s", r->why);
@@ -254,9 +258,16 @@ TEST_F_TIMEOUT(events, states, TIMEOUT_S)
 
 		r->hold = 64;
 		ASSERT_TRUE(receiver_release(r)) TH_LOG("%s", r->why);
-		ASSERT_TRUE(receiver_run_in_place(r, 1 << 20, AREA_SIZE))
+		ASSERT_TRUE(receiver_run_in_place(r, 1 << 20, 2 * AREA_SIZE))
 			TH_LOG("%s", r->why);
+		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_STATE_ON]);
+
+		ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+		EXPECT_EQ(0, ifq_flush(&r->ifq));
+		ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+		ASSERT_FALSE(stats.copying);
 		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_STATE_COPY]);
+		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_ALLOC_FAIL]);
 		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_STATE_ON]);
 
 		EXPECT_EQ(0, ifq_arm_event(&r->ifq, ZCRX_EVENT_ALLOC_FAIL));
@@ -496,7 +507,7 @@ TEST_F_TIMEOUT(events, ring_gone, TIMEOUT_S)
 		TH_LOG("%s", other.why);
 	ASSERT_TRUE(receiver_keep(&other, 1000)) TH_LOG("%s", other.why);
 	ASSERT_TRUE(receiver_release(&other)) TH_LOG("%s", other.why);
-	ASSERT_TRUE(receiver_run_in_place(&other, 1 << 20, AREA_SIZE))
+	ASSERT_TRUE(receiver_run_in_place(&other, 1 << 20, 4 * AREA_SIZE))
 		TH_LOG("%s", other.why);
 	EXPECT_EQ(0, other.nr_events[ZCRX_EVENT_STATE_COPY]);
 	EXPECT_EQ(-EINVAL, ifq_arm_event(&other.ifq, ZCRX_EVENT_STATE_COPY));

@@ -27,7 +27,6 @@
  * Chunks last for all that the NIC has room for, the receiver holds and sockets
  * queue: hardly a packet comes in a page of the kernel, which shows nothing.
  */
-#define CHUNK		4096
 #define AREA_SIZE	(32 << 20)
 #define HOLD		512
 #define WRITE_SIZE	(128 << 10)
@@ -146,7 +145,7 @@ FIXTURE_TEARDOWN(plain)
 	struct ifq_stats stats = {};
 
 	ifq_read_stats(&self->r.ifq, &stats);
-	EXPECT_LE(plain_mapped_bytes(), CHUNK * stats.lent_pages);
+	EXPECT_LE(plain_mapped_bytes(), nic.chunk * stats.lent_pages);
 	close_receiver(_metadata, &self->r);
 }
 
@@ -238,7 +237,7 @@ FIXTURE_TEARDOWN(onward)
 /* What comes back goes to the NIC first, and is filled twice. */
 static bool stir(struct receiver *r)
 {
-	return receiver_run(r, r->bytes + 2 * NIC_RX_RING * CHUNK);
+	return receiver_run(r, r->bytes + 2 * NIC_RX_RING * nic.chunk);
 }
 
 /* Bytes from the socket to the pipe, 0 at the end; or -errno. */

@@ -105,12 +105,17 @@ static void area_unpin(struct zcrx_area *area)
 	area_uncharge(area, area->nr_pages);
 }
 
+/*
+ * For the kernel's readers, too, which take what lies behind a page to be part of
+ * the same folio.
+ */
 static bool chunk_is_contiguous(struct page **pages, unsigned int nr)
 {
 	unsigned int i;
 
 	for (i = 1; i < nr; i++)
-		if (pages[i] != nth_page(pages[0], i))
+		if (pages[i] != nth_page(pages[0], i) ||
+		    page_folio(pages[i]) != page_folio(pages[0]))
 			return false;
 	return true;
 }

@@ -187,6 +187,7 @@ static int bind_netdev(struct zcrx_ifq *ifq, struct net_device *netdev, u32 rxq)
 	struct pp_memory_provider_params params = {
 		.mp_ops		= &zcrx_provider_ops,
 		.mp_priv	= ifq,
+		.order		= ifq->chunk_shift - PAGE_SHIFT,
 	};
 	int ret;
 

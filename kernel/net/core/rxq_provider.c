@@ -3,10 +3,10 @@
  * Binding a memory provider to a receive queue
  *
  * A queue has at most one provider. While it is bound, the queue's page pools
- * come to use it when they are created, XDP programs and AF_XDP without copies
- * are kept away from the device, and the queue can't be removed by lowering the
- * number of channels: all of them look at the queue's mp_params, which RTNL
- * protects.
+ * come to use it when they are created, if the driver makes them for buffers of
+ * its order; XDP programs and AF_XDP without copies are kept away from the device,
+ * and the queue can't be removed by lowering the number of channels: all of them
+ * look at the queue's mp_params, which RTNL protects.
  */
 
 #include <linux/ethtool.h>

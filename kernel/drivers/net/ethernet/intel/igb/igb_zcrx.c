@@ -9,7 +9,6 @@
 
 #include <linux/if_ether.h>
 #include <linux/if_vlan.h>
-#include <linux/highmem.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
@@ -29,12 +28,16 @@ struct igb_zcrx_buffer {
 
 struct igb_zcrx {
 	struct page_pool *pool;
+	unsigned int order;	/* of a buffer for payload */
 	struct timer_list retry_timer;
 	struct napi_struct *napi;
 	struct igb_zcrx_buffer buffers[];
 };
 
 #define IGB_ZCRX_HDRS_PER_PAGE	(PAGE_SIZE / IGB_RX_HDR_LEN)
+
+/* A buffer has one frame at most, so more would stay empty. */
+#define IGB_ZCRX_MAX_ORDER	get_order(MAX_JUMBO_FRAME_SIZE)
 
 /* How long to wait for memory */
 #define IGB_ZCRX_RETRY_MS	10
@@ -47,9 +50,15 @@ struct igb_zcrx_cb {
 
 #define IGB_ZCRX_CB(skb) ((struct igb_zcrx_cb *)(skb)->cb)
 
+static const struct pp_memory_provider_params *
+igb_queue_provider(struct net_device *netdev, int idx)
+{
+	return &__netif_get_rx_queue(netdev, idx)->mp_params;
+}
+
 static bool igb_queue_has_provider(struct net_device *netdev, int idx)
 {
-	return __netif_get_rx_queue(netdev, idx)->mp_params.mp_ops;
+	return igb_queue_provider(netdev, idx)->mp_ops;
 }
 
 /* Caller holds RTNL. The rings of a self-test have no vector and stay with
@@ -73,6 +82,11 @@ bool igb_zcrx_in_use(struct igb_adapter *adapter)
 			return true;
 
 	return false;
+}
+
+unsigned int igb_zcrx_buffer_size(const struct igb_ring *ring)
+{
+	return PAGE_SIZE << ring->zcrx->order;
 }
 
 static void igb_zcrx_free_headers(struct igb_ring *ring)
@@ -113,12 +127,13 @@ static int igb_zcrx_alloc_headers(struct igb_ring *ring)
 static struct page_pool *igb_zcrx_create_pool(struct igb_ring *ring)
 {
 	struct page_pool_params params = {
+		.order		= ring->zcrx->order,
 		.pool_size	= ring->count,
 		.nid		= NUMA_NO_NODE,
 		.dev		= ring->dev,
 		.napi		= ring->zcrx->napi,
 		.dma_dir	= DMA_FROM_DEVICE,
-		.max_len	= PAGE_SIZE,
+		.max_len	= igb_zcrx_buffer_size(ring),
 		.netdev		= ring->netdev,
 		.queue_idx	= ring->queue_index,
 		.flags		= PP_FLAG_DMA_MAP | PP_FLAG_DMA_SYNC_DEV |
@@ -147,13 +162,19 @@ static void igb_zcrx_no_memory(struct igb_ring *ring)
 
 int igb_zcrx_setup_resources(struct igb_ring *ring)
 {
+	unsigned int order = igb_queue_provider(ring->netdev,
+						ring->queue_index)->order;
 	struct igb_zcrx *zcrx;
 	int err;
+
+	if (order > IGB_ZCRX_MAX_ORDER)
+		return -EOPNOTSUPP;
 
 	zcrx = kvzalloc(struct_size(zcrx, buffers, ring->count), GFP_KERNEL);
 	if (!zcrx)
 		return -ENOMEM;
 
+	zcrx->order = order;
 	zcrx->napi = &ring->q_vector->napi;
 	timer_setup(&zcrx->retry_timer, igb_zcrx_retry, 0);
 	ring->zcrx = zcrx;
@@ -333,43 +354,47 @@ static struct sk_buff *igb_zcrx_begin_skb(struct igb_ring *ring,
 }
 
 /* The rest of a frame that was not split: fill up the linear part, where
- * headers are parsed, then go on in a page.
+ * headers are parsed, then go on in pages. Neither these nor those of @src are
+ * in high memory.
  */
 static bool igb_zcrx_copy_payload(struct sk_buff *skb, struct page *src,
 				  unsigned int len)
 {
 	unsigned int nr = skb_shinfo(skb)->nr_frags;
 	unsigned int head = nr ? 0 : min(len, IGB_RX_HDR_LEN - skb->len);
+	void *data = page_address(src);
 	struct page *page = NULL;
 
 	if (len > head) {
-		page = dev_alloc_page();
+		page = dev_alloc_pages(get_order(len - head));
 		if (!page)
 			return false;
 	}
 
 	if (head)
-		memcpy_from_page(__skb_put(skb, head), src, 0, head);
+		skb_put_data(skb, data, head);
 
 	if (page) {
-		memcpy_page(page, 0, src, head, len - head);
-		skb_add_rx_frag(skb, nr, page, 0, len - head, PAGE_SIZE);
+		memcpy(page_address(page), data + head, len - head);
+		skb_add_rx_frag(skb, nr, page, 0, len - head, page_size(page));
 	}
 
 	return true;
 }
 
 /* Returns false if there is no memory, and changes nothing. */
-static bool igb_zcrx_add_payload(struct page_pool *pool, struct sk_buff *skb,
+static bool igb_zcrx_add_payload(struct igb_ring *ring, struct sk_buff *skb,
 				 struct igb_zcrx_buffer *buf, unsigned int len)
 {
+	struct page_pool *pool = ring->zcrx->pool;
 	struct page *page;
 
 	page_pool_dma_sync_netmem_for_cpu(pool, buf->netmem, 0, len);
 
 	if (likely(IGB_ZCRX_CB(skb)->split)) {
 		skb_add_rx_frag_netmem(skb, skb_shinfo(skb)->nr_frags,
-				       buf->netmem, 0, len, PAGE_SIZE);
+				       buf->netmem, 0, len,
+				       igb_zcrx_buffer_size(ring));
 		skb_mark_for_recycle(skb);
 	} else {
 		page = netmem_host_page(buf->netmem);
@@ -437,8 +462,8 @@ int igb_zcrx_clean_irq(struct igb_q_vector *q_vector, int budget)
 		/* Without memory the descriptor waits for the next poll. */
 		len = le16_to_cpu(rx_desc->wb.upper.length);
 		if (unlikely(!skb ||
-			     (len && !igb_zcrx_add_payload(zcrx->pool, skb,
-							   buf, len)))) {
+			     (len && !igb_zcrx_add_payload(ring, skb, buf,
+							   len)))) {
 			igb_zcrx_no_memory(ring);
 			break;
 		}
