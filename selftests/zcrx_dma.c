@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <time.h>
@@ -182,6 +183,66 @@ TEST_F_TIMEOUT(dma, no_room, TIMEOUT_S)
 		}
 		EXPECT_TRUE(swiotlb_used_at_most(self->used + LEEWAY));
 	}
+}
+
+#define TRACEFS		"/sys/kernel/tracing/"
+#define HUGE_PAGE	(2ULL << 20)
+
+static bool trace_iommu(bool on)
+{
+	if (access(TRACEFS "trace", F_OK))
+		mount("tracefs", TRACEFS, "tracefs", 0, NULL);
+
+	return nic_run("echo %d > " TRACEFS "events/iommu/map/enable", on);
+}
+
+/* What the IOMMU maps so that its own huge pages can do it, in bytes */
+static unsigned long long huge_mappings(void)
+{
+	FILE *f = fopen(TRACEFS "trace", "r");
+	unsigned long long iova, addr, size, sum = 0;
+	const char *event;
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		event = strstr(line, "iova=");
+		if (event && sscanf(event, "iova=%llx - %*x paddr=%llx size=%llu",
+				    &iova, &addr, &size) == 3 &&
+		    !((iova | addr) % HUGE_PAGE))
+			sum += size / HUGE_PAGE * HUGE_PAGE;
+	}
+	if (f)
+		fclose(f);
+
+	return sum;
+}
+
+/* An area of huge pages is mapped as such, not page by page. */
+TEST_F_TIMEOUT(dma, huge_pages, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+
+	if (!booted_with("intel_iommu=on"))
+		SKIP(return, "for an IOMMU");
+	if (!nic.remote_v4)
+		SKIP(return, "REMOTE_V4 is not set: name the peer");
+	ASSERT_TRUE(nic_run("echo %llu > /proc/sys/vm/nr_hugepages",
+			    AREA_SIZE / HUGE_PAGE));
+	receiver_prepare(r, variant->mode, HUGE_PAGE);
+	ifq_args_set_area(&r->args, 0, ifq_mmap_huge(AREA_SIZE), AREA_SIZE);
+	ASSERT_NE(0, r->args.areas[0].addr);
+	ASSERT_TRUE(trace_iommu(true));
+	EXPECT_EQ(0, receiver_register(r));
+	EXPECT_TRUE(trace_iommu(false));
+	EXPECT_EQ(AREA_SIZE, huge_mappings());
+	EXPECT_TRUE(nic_run("echo > " TRACEFS "trace"));
+
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, nic.bytes / 4,
+				     WRITE_SIZE)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
+	receiver_close(r);
+	nic_run("echo 0 > /proc/sys/vm/nr_hugepages");
 }
 
 /* So little is left of the bounce buffers, at least. */
