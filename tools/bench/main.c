@@ -23,6 +23,7 @@ static const struct receiver *const receivers[] = {
 	&uring_receiver,
 	&cqe32_receiver,
 	&rbuf_receiver,
+	&rbuf16k_receiver,
 };
 
 #define NR_RECEIVERS	(sizeof(receivers) / sizeof(receivers[0]))

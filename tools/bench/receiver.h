@@ -34,5 +34,6 @@ extern const struct receiver trunc_receiver;
 extern const struct receiver uring_receiver;
 extern const struct receiver cqe32_receiver;
 extern const struct receiver rbuf_receiver;
+extern const struct receiver rbuf16k_receiver;
 
 #endif

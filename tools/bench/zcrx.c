@@ -13,14 +13,17 @@
 #include "receiver.h"
 
 #define AREA_SIZE	(64 << 20)
+#define LARGE_CHUNK	(16 << 10)	/* a frame of MTU 9000 */
+#define LARGE_AREA	(128 << 20)
 #define RING_ENTRIES	16384
 
 static struct io_uring ring;
 static struct zcrx_area area;
 static struct zcrx_ifq ifq;
 
+/* @area is allocated, its chunks are pages if @chunk_size is 0. */
 static int setup(const struct bench_nic *nic, unsigned int ring_flags,
-		 unsigned int rbuf_entries)
+		 unsigned int rbuf_entries, unsigned int chunk_size)
 {
 	struct io_uring_params ring_params = {
 		.flags = IORING_SETUP_SINGLE_ISSUER |
@@ -30,6 +33,7 @@ static int setup(const struct bench_nic *nic, unsigned int ring_flags,
 	};
 	struct zcrx_params params = {
 		.rxq = nic->rxq,
+		.chunk_size = chunk_size,
 		.refill_entries = RING_ENTRIES,
 		.rbuf_entries = rbuf_entries,
 	};
@@ -42,20 +46,25 @@ static int setup(const struct bench_nic *nic, unsigned int ring_flags,
 	ret = io_uring_queue_init_params(8, &ring, &ring_params);
 	if (ret)
 		return ret;
-	ret = zcrx_area_alloc(&area, AREA_SIZE, 0);
-	if (ret)
-		return ret;
 	return zcrx_register(&ring, &params, &area, 1, &ifq);
 }
 
 static int setup_cqe32(const struct bench_nic *nic)
 {
-	return setup(nic, IORING_SETUP_CQE32, 0);
+	return zcrx_area_alloc(&area, AREA_SIZE, 0) ?:
+	       setup(nic, IORING_SETUP_CQE32, 0, 0);
 }
 
 static int setup_rbuf(const struct bench_nic *nic)
 {
-	return setup(nic, 0, RING_ENTRIES);
+	return zcrx_area_alloc(&area, AREA_SIZE, 0) ?:
+	       setup(nic, 0, RING_ENTRIES, 0);
+}
+
+static int setup_rbuf16k(const struct bench_nic *nic)
+{
+	return zcrx_area_alloc(&area, LARGE_AREA, ZCRX_AREA_HUGE) ?:
+	       setup(nic, 0, RING_ENTRIES, LARGE_CHUNK);
 }
 
 /* A counter in the ifq's line of fdinfo, whatever else is there */
@@ -180,3 +189,4 @@ static int receive(int fd, struct bench_count *count)
 
 const struct receiver cqe32_receiver = { "cqe32", setup_cqe32, receive };
 const struct receiver rbuf_receiver = { "rbuf", setup_rbuf, receive };
+const struct receiver rbuf16k_receiver = { "rbuf16k", setup_rbuf16k, receive };
