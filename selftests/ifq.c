@@ -573,6 +573,7 @@ static const struct {
 	COUNTER(lent_now),
 	COUNTER(invalid_refills),
 	COUNTER(pauses),
+	COUNTER(ends),
 	COUNTER(state_changes),
 	COUNTER(zc_bytes),
 	COUNTER(copies),

@@ -88,6 +88,7 @@ struct ifq_stats {
 	unsigned long long	lent_now;
 	unsigned long long	invalid_refills;
 	unsigned long long	pauses;
+	unsigned long long	ends;
 	unsigned long long	state_changes;
 	unsigned long long	zc_bytes;
 	unsigned long long	copies;

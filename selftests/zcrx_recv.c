@@ -89,6 +89,7 @@ TEST_F_TIMEOUT(recv, sha256, TIMEOUT_S)
 	ASSERT_TRUE(receiver_check_counters(&self->r)) TH_LOG("%s", self->r.why);
 	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
 	EXPECT_EQ(0, stats.invalid_refills);
+	EXPECT_EQ(self->r.nr_ended_early, stats.ends);
 	TH_LOG("%llu bytes in place, %llu copied, %llu pauses, %u early ends",
 	       stats.zc_bytes, ifq_stats_copied(&stats), stats.pauses,
 	       self->r.nr_ended_early);

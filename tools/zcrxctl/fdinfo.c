@@ -14,6 +14,7 @@ const struct fdinfo_name fdinfo_names[FDINFO_NR_VALUES] = {
 	[FDINFO_LENT_NOW]	= { "lent_now", "of them not yet back" },
 	[FDINFO_INVALID_REFILLS] = { "invalid_refills", "refills that gave nothing back" },
 	[FDINFO_PAUSES]		= { "pauses", "pauses for want of ring space or chunks" },
+	[FDINFO_ENDS]		= { "ends", "requests ended for want of these" },
 	[FDINFO_STATE_CHANGES]	= { "state_changes", "changes between on and copy" },
 	[FDINFO_ZC_BYTES]	= { "zc_bytes", "bytes zero-copied" },
 	[FDINFO_COPIES]		= { "copies", "pieces copied" },

@@ -38,9 +38,9 @@ void zcrx_ifq_show(const struct zcrx_ifq *ifq, u32 id, struct seq_file *m)
 		   id, ifq->if_idx, ifq->rxq, state_name(ifq), zcrx_ifq_nr_areas(ifq),
 		   PEEK(ifq->nr_chunks), PEEK(ifq->nr_free),
 		   posted - min(posted, taken));
-	seq_printf(m, " lent_pages=%llu lent_now=%d invalid_refills=%llu pauses=%llu state_changes=%llu",
+	seq_printf(m, " lent_pages=%llu lent_now=%d invalid_refills=%llu pauses=%llu ends=%llu state_changes=%llu",
 		   atomic64_read(&ifq->nr_lent), atomic_read(&ifq->nr_lent_now),
-		   PEEK(ifq->refill.nr_invalid), PEEK(c->pauses),
+		   PEEK(ifq->refill.nr_invalid), PEEK(c->pauses), PEEK(c->ends),
 		   PEEK(ifq->nr_state_changes));
 	seq_printf(m, " zc_bytes=%llu copies=%llu copied_linear=%llu copied_page=%llu copied_foreign=%llu\n",
 		   PEEK(c->zc_bytes), PEEK(c->copies),

@@ -34,6 +34,7 @@ struct zcrx_area;
  * @copies: pieces that were copied
  * @copied_bytes: their bytes, for each reason
  * @pauses: how often receiving paused for want of ring space or chunks
+ * @ends: requests that ended for want of one of these
  */
 struct zcrx_counters {
 	u64	posted;
@@ -41,6 +42,7 @@ struct zcrx_counters {
 	u64	copies;
 	u64	copied_bytes[IORING_ZCRX_COPY_NR];
 	u64	pauses;
+	u64	ends;
 };
 
 /**

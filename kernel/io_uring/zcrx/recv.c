@@ -178,9 +178,14 @@ static bool may_pause(const struct zcrx_batch *b)
 }
 
 /* It has run out of something that the user can give it. */
+static bool lacks_room(const struct zcrx_batch *b)
+{
+	return b->error == -ENOBUFS || b->error == -ENOMEM;
+}
+
 static bool pauses(const struct zcrx_batch *b)
 {
-	return (b->error == -ENOBUFS || b->error == -ENOMEM) && may_pause(b);
+	return lacks_room(b) && may_pause(b);
 }
 
 /* With CQE32, room is found out by posting. */
@@ -371,14 +376,17 @@ static void show_batch(struct zcrx_batch *b)
 		io_req_post_cqe(b->req, b->done, IORING_CQE_F_MORE);
 }
 
-/* Trying again in vain does not count. */
-static void count_pause(struct zcrx_batch *b)
+/* Trying again in vain does not count. A one-shot request ends well with bytes. */
+static void count_shortage(struct zcrx_batch *b)
 {
 	struct zcrx_recv *zr = io_kiocb_to_cmd(b->req, struct zcrx_recv);
 	bool paused = pauses(b);
 
 	if (paused && (!zr->paused || b->done))
 		b->ifq->counters.pauses++;
+	else if (!paused && lacks_room(b) &&
+		 (!b->done || (zr->flags & IORING_RECV_MULTISHOT)))
+		b->ifq->counters.ends++;
 	zr->paused = paused;
 }
 
@@ -427,7 +435,7 @@ static int recv_batch(struct zcrx_batch *b, size_t limit)
 		b->error = -EPROTONOSUPPORT;
 	else
 		ret = read_queue(b, limit);
-	count_pause(b);
+	count_shortage(b);
 	show_batch(b);
 	mutex_unlock(&ifq->lock);
 	release_sock(sk);
