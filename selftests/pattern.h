@@ -33,8 +33,11 @@
  * i * SIZE on.
  *
  *	fetch HOST BYTES WRITE_SIZE\n
+ *	fetch-udp HOST COUNT SIZE\n
  *
- * has the peer ask another one, and answer "right\n" if it got what it should.
+ * has the peer ask another one, for a stream or for datagrams, at most 256, and
+ * answer "right\n" if it got what it should. For datagrams that were lost it asks
+ * again, a few times.
  */
 #ifndef ZCRX_SELFTEST_PATTERN_H
 #define ZCRX_SELFTEST_PATTERN_H

@@ -970,7 +970,6 @@ FIXTURE(forward)
 	struct receiver r;
 	const char *local_v4;
 	const char *local_v6;
-	const char *behind;
 };
 
 static bool set_forwarding(int on)
@@ -983,7 +982,6 @@ FIXTURE_SETUP(forward)
 {
 	self->local_v4 = getenv("FORWARD_LOCAL_V4");
 	self->local_v6 = getenv("FORWARD_LOCAL_V6");
-	self->behind = getenv("FORWARD_REMOTE_V4");
 	SETUP_RECEIVER(&self->r, RECV_RBUF);
 	ASSERT_TRUE(set_forwarding(1));
 }
@@ -1065,20 +1063,95 @@ TEST_F_TIMEOUT(forward, veth, TIMEOUT_S)
 	close(fds[0]);
 }
 
-/* To a machine behind a second NIC, whose driver transmits from our chunks */
-TEST_F_TIMEOUT(forward, nic, TIMEOUT_S)
+/*
+ * To a machine behind a second NIC, whose driver transmits from our chunks. It
+ * asks the peer, by way of this machine, and says if it got what it should.
+ */
+
+FIXTURE(behind)
+{
+	struct receiver r;
+	const char *host;
+	const char *behind;
+};
+
+FIXTURE_VARIANT(behind)
+{
+	bool v6;
+};
+
+FIXTURE_VARIANT_ADD(behind, v4) { .v6 = false };
+FIXTURE_VARIANT_ADD(behind, v6) { .v6 = true };
+
+FIXTURE_SETUP(behind)
+{
+	self->behind = getenv("FORWARD_REMOTE_V4");
+	if (!self->behind)
+		SKIP(return, "FORWARD_REMOTE_V4 doesn't name another peer, to be reached by another interface, and which reaches REMOTE_V4 and REMOTE_V6 by way of this machine");
+	self->host = variant->v6 ? nic.remote_v6 : nic.remote_v4;
+	if (!self->host)
+		SKIP(return, "REMOTE_V6 is not set");
+	SETUP_RECEIVER(&self->r, RECV_RBUF);
+	ASSERT_TRUE(set_forwarding(1));
+}
+
+FIXTURE_TEARDOWN(behind)
+{
+	set_forwarding(0);
+	close_receiver(_metadata, &self->r);
+}
+
+static unsigned long long count_forwarded(bool v6)
+{
+	if (v6)
+		return read_number("sed -n 's/^Ip6OutForwDatagrams *//p' /proc/net/snmp6");
+
+	return snmp_counter("Ip:", "ForwDatagrams");
+}
+
+/* What is asked for, and answered */
+static void fetch(struct __test_metadata *_metadata, const char *behind,
+		  const char *request)
 {
 	char answer[16] = "";
 	int fd;
 
-	if (!self->behind)
-		SKIP(return, "FORWARD_REMOTE_V4 doesn't name another peer, to be reached by another interface, and which reaches REMOTE_V4 by way of this machine");
-	fd = flow_request(self->behind, "fetch %s %llu %u\n", nic.remote_v4,
-			  nic.bytes / 4, WRITE_SIZE);
-	ASSERT_LE(0, fd) TH_LOG("%s: %s", self->behind, strerror(-fd));
+	fd = flow_request(behind, "%s\n", request);
+	ASSERT_LE(0, fd) TH_LOG("%s: %s", behind, strerror(-fd));
 	EXPECT_EQ(6, recv(fd, answer, 6, MSG_WAITALL));
-	EXPECT_STREQ("right\n", answer);
+	EXPECT_STREQ("right\n", answer) TH_LOG("%s", request);
 	close(fd);
+}
+
+/* GRO makes larger packets of it, up to 64 KiB. */
+TEST_F_TIMEOUT(behind, stream, TIMEOUT_S)
+{
+	unsigned long long before = count_forwarded(variant->v6);
+	const __u64 bytes = nic.bytes / 4;
+	char request[128];
+
+	snprintf(request, sizeof(request), "fetch %s %llu %u", self->host,
+		 bytes, WRITE_SIZE);
+	fetch(_metadata, self->behind, request);
+	EXPECT_LE(bytes >> 16, count_forwarded(variant->v6) - before);
+}
+
+/* The large ones come in fragments, which nobody puts together here. */
+TEST_F_TIMEOUT(behind, datagrams, TIMEOUT_S)
+{
+	const unsigned int count = 16, mtu = nic_mtu();
+	unsigned long long before;
+	char request[128];
+	unsigned int i;
+
+	for (i = 0; i < NR_SIZES; i++) {
+		before = count_forwarded(variant->v6);
+		snprintf(request, sizeof(request), "fetch-udp %s %u %u",
+			 self->host, count, sizes[i]);
+		fetch(_metadata, self->behind, request);
+		EXPECT_LE(count * (sizes[i] / mtu + 1),
+			  count_forwarded(variant->v6) - before);
+	}
 }
 
 /*
