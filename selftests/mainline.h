@@ -22,7 +22,12 @@
 
 enum { ZCRX_REG_IMPORT = 1, ZCRX_REG_NODEV = 2 };
 enum { ZCRX_EVENT_ALLOC_FAIL, ZCRX_EVENT_COPY };
-enum { ZCRX_CTRL_FLUSH_RQ, ZCRX_CTRL_EXPORT, ZCRX_CTRL_ARM_EVENT };
+enum {
+	ZCRX_CTRL_FLUSH_RQ,
+	ZCRX_CTRL_EXPORT,
+	ZCRX_CTRL_ARM_EVENT,
+	ZCRX_CTRL_ADD_AREA,
+};
 
 /* Flag of struct zcrx_event_desc */
 #define ZCRX_EVENT_STATS		1
@@ -91,8 +96,11 @@ struct zcrx_ctrl {
 	__u32	zcrx_id;
 	__u32	op;
 	__u64	resv[2];
-	__u32	arg;
-	__u32	resv2[11];
+	union {
+		__u32	arg;
+		__u64	area_ptr;
+		__u64	resv2[6];
+	};
 };
 
 _Static_assert(sizeof(struct io_uring_zcrx_rqe) == 16, "rqe");

@@ -14,6 +14,7 @@
 #include "uring.h"
 
 #define AREA_SIZE	(16 << 20)
+#define CHUNK		4096
 #define ENTRIES		8192
 #define REGION_SIZE	(ENTRIES * sizeof(struct io_uring_zcrx_rqe) + 8192)
 #define STATS_OFFSET	(REGION_SIZE - sizeof(struct zcrx_stats))
@@ -21,15 +22,32 @@
 #define TIMEOUT_S	120
 #define WAIT_MS		60000
 
+/*
+ * An area that is less than the NIC has room for, in a small ring, so that it takes
+ * another one at once; when that is added; and a flow that shows both.
+ */
+#define SMALL_AREA	(64 * CHUNK)
+#define SMALL_RX_RING	128
+#define GROWS_AT	(1 << 20)
+#define GROWN_BYTES	(4 << 20)
+
 /* user_data */
 #define REQUEST		1
 #define EVENT		2
+
+/* Memory to receive into, and how much has been */
+struct area {
+	char	*addr;
+	size_t	size;
+	__u64	bytes;
+};
 
 /**
  * struct program - one io_uring of such a program
  * @ring: it
  * @id: of its ifq
- * @area: memory to receive into
+ * @areas: what it receives into; the second one is added on the way
+ * @nr_areas: how many the kernel has
  * @region: of the refill ring
  * @region_size: in bytes
  * @head: the kernel's
@@ -42,7 +60,8 @@
 struct program {
 	struct uring			ring;
 	__u32				id;
-	char				*area;
+	struct area			areas[2];
+	unsigned int			nr_areas;
 	char				*region;
 	size_t				region_size;
 	__u32				*head;
@@ -89,10 +108,19 @@ static bool map_region(struct program *p,
 	return true;
 }
 
-static void register_ifq(struct __test_metadata *_metadata, struct program *p,
-			 bool nodev)
+static bool map_area(struct area *area, size_t size)
 {
-	struct io_uring_zcrx_area_reg area = { .len = AREA_SIZE };
+	area->size = size;
+	area->addr = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return area->addr != MAP_FAILED;
+}
+
+static void register_ifq(struct __test_metadata *_metadata, struct program *p,
+			 bool nodev, size_t area_size)
+{
+	struct io_uring_zcrx_area_reg area = { .len = area_size };
 	struct io_uring_region_desc region = { .size = REGION_SIZE };
 	struct zcrx_event_desc events = {
 		.user_data	= EVENT,
@@ -113,14 +141,13 @@ static void register_ifq(struct __test_metadata *_metadata, struct program *p,
 		reg.if_idx = nic_ifindex();
 		reg.if_rxq = nic.rxq;
 	}
-	p->area = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, p->area);
-	area.addr = (unsigned long)p->area;
+	ASSERT_TRUE(map_area(&p->areas[0], area_size));
+	area.addr = (unsigned long)p->areas[0].addr;
 	ASSERT_EQ(0, uring_init(&p->ring, URING_CQE32_FLAGS, ENTRIES));
 	ASSERT_EQ(0, uring_register(&p->ring, REGISTER_ZCRX_IFQ, &reg, 1));
+	p->nr_areas = 1;
 	EXPECT_EQ(0, area.rq_area_token);
-	EXPECT_EQ(4096, reg.rx_buf_len);
+	EXPECT_EQ(CHUNK, reg.rx_buf_len);
 	EXPECT_EQ(ENTRIES, reg.rq_entries);
 	EXPECT_EQ(MAP_OFF_ZCRX_REGION, region.mmap_offset);
 	ASSERT_TRUE(map_region(p, &reg, REGION_SIZE));
@@ -169,11 +196,19 @@ static void request(struct program *p, const struct flow *flow)
 static bool take_piece(struct program *p, struct flow *flow, __u64 off,
 		       int len)
 {
-	if (len <= 0 || off & IORING_ZCRX_AREA_MASK || off + len > AREA_SIZE)
+	__u64 at = off & ~IORING_ZCRX_AREA_MASK;
+	__u64 id = off >> IORING_ZCRX_AREA_SHIFT;
+	struct area *area;
+
+	if (id >= p->nr_areas)
+		return false;
+	area = &p->areas[id];
+	if (len <= 0 || at + len > area->size)
 		return false;
 	p->bytes += len;
+	area->bytes += len;
 
-	return flow_receive(flow, p->area + off, len) && refill(p, off, len);
+	return flow_receive(flow, area->addr + at, len) && refill(p, off, len);
 }
 
 /* What a completion says: 1 at the end of the stream, or a negative error */
@@ -198,6 +233,32 @@ static int take_cqe(struct program *p, struct flow *flow,
 	return 0;
 }
 
+/* While chunks of the first one are under way */
+static int add_area(struct program *p)
+{
+	struct io_uring_zcrx_area_reg area = {
+		.addr	= (unsigned long)p->areas[1].addr,
+		.len	= p->areas[1].size,
+	};
+	struct zcrx_ctrl add = {
+		.op		= ZCRX_CTRL_ADD_AREA,
+		.area_ptr	= (unsigned long)&area,
+	};
+	int ret = ctrl(p, &add);
+
+	if (ret)
+		return ret;
+	p->nr_areas = 2;
+
+	return area.rq_area_token == 1ULL << IORING_ZCRX_AREA_SHIFT ? 0 :
+								      -EPROTO;
+}
+
+static bool wants_area(const struct program *p)
+{
+	return p->areas[1].size && p->nr_areas == 1 && p->bytes >= GROWS_AT;
+}
+
 /* Returns 0 if all came, and was right. */
 static int receive(struct program *p, struct flow *flow)
 {
@@ -210,16 +271,17 @@ static int receive(struct program *p, struct flow *flow)
 		ret = uring_enter(&p->ring, 1, WAIT_MS);
 		while (!ret && uring_pop(&p->ring, &cqe, extra))
 			ret = take_cqe(p, flow, &cqe, extra);
+		if (!ret && wants_area(p))
+			ret = add_area(p);
 	}
 
 	return ret < 0 ? ret : 0;
 }
 
 static void receive_flow(struct __test_metadata *_metadata, struct program *p,
-			 struct flow *flow)
+			 struct flow *flow, __u64 bytes)
 {
-	ASSERT_EQ(0, flow_connect(flow, nic.remote_v4, nic.bytes / 8,
-				  WRITE_SIZE));
+	ASSERT_EQ(0, flow_connect(flow, nic.remote_v4, bytes, WRITE_SIZE));
 	ASSERT_EQ(0, receive(p, flow)) TH_LOG("after %llu bytes", flow->got);
 	flow_close(flow);
 }
@@ -228,7 +290,6 @@ FIXTURE_SETUP(mainline)
 {
 	if (!nic.remote_v4)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
-	register_ifq(_metadata, &self->p, variant->nodev);
 }
 
 FIXTURE_TEARDOWN(mainline)
@@ -241,8 +302,9 @@ TEST_F_TIMEOUT(mainline, receives, TIMEOUT_S)
 	struct program *p = &self->p;
 	unsigned int i;
 
+	register_ifq(_metadata, p, variant->nodev, AREA_SIZE);
 	for (i = 0; i < 3; i++)
-		receive_flow(_metadata, p, &self->flow);
+		receive_flow(_metadata, p, &self->flow, nic.bytes / 8);
 	EXPECT_EQ(0, ctrl(p, &(struct zcrx_ctrl) { .op = ZCRX_CTRL_FLUSH_RQ }));
 	EXPECT_EQ(*p->tail, __atomic_load_n(p->head, __ATOMIC_ACQUIRE));
 	close_ring(p);
@@ -272,10 +334,11 @@ TEST_F_TIMEOUT(mainline, events, TIMEOUT_S)
 
 	if (!variant->nodev)
 		SKIP(return, "for copies");
+	register_ifq(_metadata, p, variant->nodev, AREA_SIZE);
 	EXPECT_EQ(-EINVAL, ctrl(p, &arm));
 	stats = (const struct zcrx_stats *)(p->region + STATS_OFFSET);
 	for (i = 1; i <= 3; i++) {
-		receive_flow(_metadata, p, &self->flow);
+		receive_flow(_metadata, p, &self->flow, nic.bytes / 8);
 		wait_for_events(p, i);
 		EXPECT_EQ(i, p->nr_events);
 		EXPECT_EQ(p->bytes, stats->copy_bytes);
@@ -290,12 +353,15 @@ TEST_F_TIMEOUT(mainline, exported, TIMEOUT_S)
 {
 	struct zcrx_ctrl export = { .op = ZCRX_CTRL_EXPORT };
 	struct io_uring_zcrx_ifq_reg reg = { .flags = ZCRX_REG_IMPORT };
-	struct program *p = &self->p, other = { .area = p->area };
+	struct program *p = &self->p, other = {};
 
-	receive_flow(_metadata, p, &self->flow);
+	register_ifq(_metadata, p, variant->nodev, AREA_SIZE);
+	receive_flow(_metadata, p, &self->flow, nic.bytes / 8);
 	ASSERT_EQ(0, ctrl(p, &export));
 	reg.if_idx = export.arg;
 
+	other.areas[0] = p->areas[0];
+	other.nr_areas = 1;
 	ASSERT_EQ(0, uring_init(&other.ring, URING_CQE32_FLAGS, ENTRIES));
 	ASSERT_EQ(0, uring_register(&other.ring, REGISTER_ZCRX_IFQ, &reg, 1));
 	EXPECT_EQ(ENTRIES, reg.rq_entries);
@@ -304,8 +370,25 @@ TEST_F_TIMEOUT(mainline, exported, TIMEOUT_S)
 	close(export.arg);
 	close_ring(p);
 
-	receive_flow(_metadata, &other, &self->flow);
+	receive_flow(_metadata, &other, &self->flow, nic.bytes / 8);
 	close_ring(&other);
+}
+
+/* What is added while a flow goes on is used, and given back as the rest is. */
+TEST_F_TIMEOUT(mainline, add_area, TIMEOUT_S)
+{
+	struct program *p = &self->p;
+
+	nic_set_rx_ring(SMALL_RX_RING);
+	register_ifq(_metadata, p, variant->nodev, SMALL_AREA);
+	ASSERT_TRUE(map_area(&p->areas[1], AREA_SIZE));
+	receive_flow(_metadata, p, &self->flow, GROWN_BYTES);
+	EXPECT_LE(GROWS_AT, p->areas[0].bytes);
+	EXPECT_LE(GROWS_AT, p->areas[1].bytes);
+	EXPECT_EQ(0, ctrl(p, &(struct zcrx_ctrl) { .op = ZCRX_CTRL_FLUSH_RQ }));
+	EXPECT_EQ(*p->tail, __atomic_load_n(p->head, __ATOMIC_ACQUIRE));
+	close_ring(p);
+	nic_set_rx_ring(NIC_RX_RING);
 }
 
 ZCRX_TEST_MAIN
