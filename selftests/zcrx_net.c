@@ -23,7 +23,10 @@
  * The network
  */
 
-/* What a network does, and by what the receiver's kernel notices */
+/*
+ * What a network does, and by what the receiver's kernel notices. The variable that
+ * names the peer behind it ends with _V4 or _V6.
+ */
 struct impairment {
 	const char	*variable;
 	const char	*path;
@@ -36,20 +39,20 @@ struct impairment {
 #define NETSTAT		"/proc/net/netstat", "TcpExt:"
 
 static const struct impairment loss = {
-	"LOSS_REMOTE_V4", NETSTAT, "TCPOFOQueue", 0
+	"LOSS_REMOTE", NETSTAT, "TCPOFOQueue", 0
 };
 
 static const struct impairment reorder = {
-	"REORDER_REMOTE_V4", NETSTAT, "TCPOFOQueue", 0
+	"REORDER_REMOTE", NETSTAT, "TCPOFOQueue", 0
 };
 
 /* A sender without anything more to send may repeat what it sent last. */
 static const struct impairment duplicate = {
-	"DUPLICATE_REMOTE_V4", NETSTAT, "TCPDSACKOldSent", 2 * NR_FLOWS
+	"DUPLICATE_REMOTE", NETSTAT, "TCPDSACKOldSent", 2 * NR_FLOWS
 };
 
 static const struct impairment corrupt = {
-	"CORRUPT_REMOTE_V4", SNMP, "InCsumErrors", 0
+	"CORRUPT_REMOTE", SNMP, "InCsumErrors", 0
 };
 
 FIXTURE(network)
@@ -62,9 +65,10 @@ FIXTURE_VARIANT(network)
 {
 	const struct impairment *impairment;
 	enum receiver_mode mode;
+	bool v6;
 };
 
-#define NETWORK_VARIANTS(_what)						\
+#define NETWORK_VARIANTS(_what, _v6_mode)				\
 	FIXTURE_VARIANT_ADD(network, _what ## _rbuf)			\
 	{								\
 		.impairment = &_what, .mode = RECV_RBUF,		\
@@ -72,12 +76,16 @@ FIXTURE_VARIANT(network)
 	FIXTURE_VARIANT_ADD(network, _what ## _cqe32)			\
 	{								\
 		.impairment = &_what, .mode = RECV_CQE32,		\
+	};								\
+	FIXTURE_VARIANT_ADD(network, _what ## _v6)			\
+	{								\
+		.impairment = &_what, .mode = _v6_mode, .v6 = true,	\
 	}
 
-NETWORK_VARIANTS(loss);
-NETWORK_VARIANTS(reorder);
-NETWORK_VARIANTS(duplicate);
-NETWORK_VARIANTS(corrupt);
+NETWORK_VARIANTS(loss, RECV_RBUF);
+NETWORK_VARIANTS(reorder, RECV_CQE32);
+NETWORK_VARIANTS(duplicate, RECV_RBUF);
+NETWORK_VARIANTS(corrupt, RECV_CQE32);
 
 static long long count(const struct impairment *impairment)
 {
@@ -87,11 +95,17 @@ static long long count(const struct impairment *impairment)
 
 FIXTURE_SETUP(network)
 {
-	const char *remote = getenv(variant->impairment->variable);
+	const char *remote;
+	char variable[32];
 
+	if (variant->v6 && !nic.remote_v6)
+		SKIP(return, "REMOTE_V6 is not set");
+	snprintf(variable, sizeof(variable), "%s_V%d",
+		 variant->impairment->variable, variant->v6 ? 6 : 4);
+	remote = getenv(variable);
 	if (!remote || !*remote)
 		SKIP(return, "%s is not set: name the peer behind such a network",
-		     variant->impairment->variable);
+		     variable);
 	self->before = count(variant->impairment);
 	ASSERT_LE(0, self->before);
 	ASSERT_TRUE(receiver_open(&self->r, variant->mode, AREA_SIZE))
