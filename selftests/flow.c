@@ -232,6 +232,23 @@ int flow_connect_with(struct flow *flow, const char *host, __u64 bytes,
 }
 
 /**
+ * flow_queue() - by which receive queue does a flow come?
+ * @flow: the flow
+ *
+ * Return: a number for the queue that its last packet came by, another one for
+ * each; 0 if the kernel doesn't say.
+ */
+unsigned int flow_queue(const struct flow *flow)
+{
+	unsigned int id = 0;
+	socklen_t len = sizeof(id);
+
+	getsockopt(flow->fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &len);
+
+	return id;
+}
+
+/**
  * flow_close() - undo flow_connect()
  * @flow: the flow
  */

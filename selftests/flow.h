@@ -45,6 +45,7 @@ int flow_connect_with(struct flow *flow, const char *host, __u64 bytes,
 		      size_t write_size, const char *headers);
 int flow_connect_special(struct flow *flow, const char *host, __u64 bytes,
 			 size_t write_size, const char *special);
+unsigned int flow_queue(const struct flow *flow);
 void flow_close(struct flow *flow);
 bool flow_check(const struct flow *flow, const void *buf, size_t len,
 		__u64 off);

@@ -54,17 +54,6 @@ bool neighbour_receive(struct flow *flow, bool check)
 		      flow->got == flow->bytes + PATTERN_DIGEST_SIZE);
 }
 
-/* Names the queue by which a flow comes; 0 if the kernel doesn't say. */
-static unsigned int queue_of(const struct flow *flow)
-{
-	unsigned int id = 0;
-	socklen_t len = sizeof(id);
-
-	getsockopt(flow->fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &len);
-
-	return id;
-}
-
 static int connect_flow(struct flow *flow)
 {
 	return flow_connect(flow, nic.remote_v4, FLOW_BYTES, WRITE_SIZE);
@@ -85,7 +74,7 @@ static void receive_plain(struct neighbour_report *report, unsigned int avoid)
 		ret = connect_flow(&flow);
 		if (ret)
 			give_up(strerror(-ret));
-		check = queue_of(&flow) != avoid;
+		check = flow_queue(&flow) != avoid;
 		if (!neighbour_receive(&flow, check))
 			give_up(errno ? strerror(errno) : "wrong bytes");
 		if (check)
@@ -179,7 +168,7 @@ bool neighbour_start_plain(struct neighbour *n)
 
 	if (connect_flow(&flow))
 		return false;
-	queue = queue_of(&flow);
+	queue = flow_queue(&flow);
 	flow_close(&flow);
 	if (!queue || !start(n))
 		return false;

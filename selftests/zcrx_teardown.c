@@ -169,10 +169,15 @@ struct scene {
 	bool			disturbed;
 };
 
+static void init_victim(struct victim *v)
+{
+	v->conn.fd = -1;
+	v->ifq_fd = -1;
+}
+
 static void setup_scene(struct __test_metadata *_metadata, struct scene *s)
 {
-	s->v.conn.fd = -1;
-	s->v.ifq_fd = -1;
+	init_victim(&s->v);
 	ASSERT_TRUE(admin_save());
 	s->available = proc_mem_available_kib();
 	s->disturbed = true;
@@ -826,6 +831,166 @@ TEST_F_TIMEOUT(shuffled, orders, TIMEOUT_S)
 		TH_LOG("ZCRX_SEED=%llu: %s", plan.seed, text);
 		run_plan(_metadata, s, &plan);
 	}
+	expect_clean(_metadata, s);
+}
+
+/*
+ * Two ifqs on two queues: one ends, or the NIC changes and one ends meanwhile. The
+ * other one goes on.
+ */
+
+/* So often a flow may come by the wrong one of two queues. */
+#define MAX_TRIES	32
+
+FIXTURE(pair)
+{
+	struct scene s;
+	struct victim other;
+};
+
+FIXTURE_VARIANT(pair)
+{
+	const struct admin_event *event;	/* or NULL */
+	enum end end;
+	enum receiver_mode mode;
+};
+
+#define PAIR_VARIANT(_name, _event, _end, _mode)			\
+	FIXTURE_VARIANT_ADD(pair, _name)				\
+	{								\
+		.event = _event, .end = _end, .mode = _mode,		\
+	}
+
+PAIR_VARIANT(kill, NULL, END_KILL, RECV_RBUF);
+PAIR_VARIANT(down, &admin_down, END_KILL, RECV_CQE32);
+PAIR_VARIANT(rings, &admin_rings, END_CLOSE, RECV_RBUF);
+PAIR_VARIANT(more_queues, &admin_more_queues, END_KILL, RECV_RBUF);
+PAIR_VARIANT(driver, &admin_driver, END_CLOSE, RECV_CQE32);
+
+FIXTURE_SETUP(pair)
+{
+	init_victim(&self->other);
+	if (nic.nr_rxqs < 2)
+		SKIP(return, "needs two receive queues");
+	SETUP_SCENE(&self->s);
+	self->s.mode = variant->mode;
+}
+
+FIXTURE_TEARDOWN(pair)
+{
+	victim_end(&self->other);
+	end_scene(&self->s);
+}
+
+static unsigned int other_rxq(void)
+{
+	return nic.rxq ? nic.rxq - 1 : 1;
+}
+
+/* In the process of who is to have it */
+static bool take_other_queue(void)
+{
+	nic.rxq = other_rxq();
+
+	return true;
+}
+
+static int try_register_other(enum receiver_mode mode)
+{
+	unsigned int rxq = nic.rxq;
+	int ret;
+
+	nic.rxq = other_rxq();
+	ret = try_register(mode, SMALL_AREA);
+	nic.rxq = rxq;
+
+	return ret;
+}
+
+static bool spread(void)
+{
+	return nic_run("ethtool -X %s start %u equal 2", nic.name,
+		       nic.rxq ? nic.rxq - 1 : 0);
+}
+
+/* While all flows come by the queue that is to be known */
+static unsigned int name_queue(void)
+{
+	unsigned int queue;
+	struct flow flow;
+
+	if (flow_connect(&flow, nic.remote_v4, 1, 1))
+		return 0;
+	queue = flow_queue(&flow);
+	flow_close(&flow);
+
+	return queue;
+}
+
+/* One whose flow comes by its own queue; where, is chance. */
+static void start_apart(struct __test_metadata *_metadata, struct victim *v,
+			enum receiver_mode mode, unsigned int queue, bool other)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAX_TRIES; i++) {
+		ASSERT_TRUE(victim_start(v, mode, VICTIM_RECEIVES,
+					 other ? take_other_queue : NULL))
+			TH_LOG("%s", v->why);
+		if ((flow_queue(&v->conn) != queue) == other)
+			return;
+		victim_end(v);
+	}
+	ASSERT_LT(i, MAX_TRIES) TH_LOG("all flows come by the same queue");
+}
+
+static void start_pair(struct __test_metadata *_metadata, struct scene *s,
+		       struct victim *other)
+{
+	unsigned int queue = name_queue();
+
+	ASSERT_NE(0, queue) TH_LOG("SO_INCOMING_NAPI_ID: CONFIG_NET_RX_BUSY_POLL?");
+	ASSERT_TRUE(spread());
+	start_apart(_metadata, &s->v, s->mode, queue, false);
+	start_apart(_metadata, other, s->mode == RECV_RBUF ? RECV_CQE32 :
+		    RECV_RBUF, queue, true);
+	ASSERT_TRUE(victim_progresses(&s->v)) TH_LOG("%s", s->v.why);
+	ASSERT_TRUE(victim_progresses(other)) TH_LOG("%s", other->why);
+}
+
+/* One has ended, and reads on; somebody new has its queue, but not the other's. */
+static void expect_apart(struct __test_metadata *_metadata, struct scene *s,
+			 struct victim *other, bool unbound)
+{
+	ASSERT_TRUE(spread());
+	ASSERT_TRUE(victim_progresses(other)) TH_LOG("%s", other->why);
+	EXPECT_TRUE(victim_read_on(&s->v, FLOW_BYTES)) TH_LOG("%s", s->v.why);
+	EXPECT_EQ(unbound ? 0 : -EEXIST, try_register_other(s->mode));
+	ASSERT_TRUE(nic_steer(nic.rxq));
+	use_queue(_metadata, s->mode);
+	ASSERT_TRUE(victim_progresses(other)) TH_LOG("%s", other->why);
+}
+
+TEST_F_TIMEOUT(pair, one_ends, TIMEOUT_S)
+{
+	const struct admin_event *event = variant->event;
+	struct scene *s = &self->s;
+	struct victim *other = &self->other;
+
+	start_pair(_metadata, s, other);
+	if (event)
+		begin(_metadata, event, true);
+	end(_metadata, s, variant->end);
+	EXPECT_EQ(event ? expected(event) : 0,
+		  try_register(s->mode, SMALL_AREA));
+	if (event)
+		ASSERT_TRUE(event->end());
+	expect_apart(_metadata, s, other, event && event->unbinds);
+
+	ASSERT_TRUE(victim_close_ring(other)) TH_LOG("%s", other->why);
+	EXPECT_EQ(0, try_register_other(s->mode));
+	EXPECT_TRUE(victim_read_on(other, FLOW_BYTES)) TH_LOG("%s", other->why);
+	victim_end(other);
 	expect_clean(_metadata, s);
 }
 
