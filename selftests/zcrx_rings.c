@@ -16,6 +16,7 @@
 
 #include "kselftest_harness.h"
 #include "loopback.h"
+#include "neighbour.h"
 #include "nic.h"
 #include "probe.h"
 #include "proc.h"
@@ -30,6 +31,7 @@ FIXTURE(rings)
 {
 	struct receiver r;
 	__u64 bytes;
+	struct neighbour neighbour;
 };
 
 FIXTURE_VARIANT(rings)
@@ -51,6 +53,7 @@ FIXTURE_SETUP(rings)
 
 FIXTURE_TEARDOWN(rings)
 {
+	neighbour_end(&self->neighbour);
 	nic_steer(nic.rxq);
 }
 
@@ -1163,13 +1166,47 @@ TEST_F_TIMEOUT(rings, socket_outlives_ring, TIMEOUT_S)
 
 /*
  * The area's memory is no more where it was, or not there at all: kernel and NIC
- * go on with what was registered.
+ * go on with what was registered. So do others, to whom the kernel copies from
+ * there what has come by our queue.
  */
 
 /* So large that the NIC gets chunks only */
 #define LARGE_AREA	(2 * AREA_SIZE)
 #define OWN_BYTES	(AREA_SIZE / 8)
 #define PLAIN_BYTES	(AREA_SIZE / 2)
+
+/*
+ * Of the neighbour's bytes, so many are to lie in our area, all of what it receives
+ * at once and half of what it does next.
+ */
+#define MIN_FOREIGN	(768 << 10)
+#define MAX_ROUNDS	20
+
+static void start_neighbour(struct __test_metadata *_metadata,
+			    FIXTURE_DATA(rings) *self)
+{
+	if (!nic.rxq)
+		return;
+	ASSERT_TRUE(neighbour_start_receiver(&self->neighbour));
+	ASSERT_TRUE(nic_steer(nic.rxq));
+}
+
+/* What comes from now on is right. */
+static void check_neighbour(struct __test_metadata *_metadata,
+			    FIXTURE_DATA(rings) *self)
+{
+	struct neighbour *n = &self->neighbour;
+	unsigned long long goal;
+	unsigned int i;
+
+	if (!n->pid)
+		return;
+	goal = n->report->foreign_bytes + MIN_FOREIGN;
+	for (i = 0; i < MAX_ROUNDS && n->report->foreign_bytes < goal; i++)
+		ASSERT_TRUE(neighbour_gets_on(n));
+	EXPECT_LE(goal, n->report->foreign_bytes);
+	EXPECT_TRUE(neighbour_end(n)) TH_LOG("the neighbour ended by itself");
+}
 
 static bool move_area(struct ifq *ifq)
 {
@@ -1189,12 +1226,15 @@ TEST_F_TIMEOUT(rings, area_moved, TIMEOUT_S)
 	struct receiver *r = &self->r;
 	unsigned int i;
 
+	receiver_prepare(r, variant->mode, LARGE_AREA);
+	start_neighbour(_metadata, self);
 	connect_flows(_metadata, self, 2);
 	for (i = 1; i < 8; i++) {
 		ASSERT_TRUE(receiver_run(r, i * self->bytes / 8))
 			TH_LOG("%s", r->why);
 		ASSERT_TRUE(move_area(&r->ifq));
 	}
+	check_neighbour(_metadata, self);
 	finish_flows(_metadata, self);
 	ASSERT_TRUE(receiver_check_counters(r)) TH_LOG("%s", r->why);
 }
@@ -1267,9 +1307,11 @@ TEST_F_TIMEOUT(rings, area_unmapped, TIMEOUT_S)
 	struct flow plain;
 	int fd;
 
+	start_neighbour(_metadata, self);
 	connect_with_file(_metadata, self, variant->mode, &plain, &fd);
 	ASSERT_TRUE(read_plain(&plain, PLAIN_BYTES / 2));
 	ASSERT_EQ(0, munmap((void *)(unsigned long)area->addr, area->len));
+	check_neighbour(_metadata, self);
 	finish_plain(_metadata, &self->r.ifq, &plain);
 
 	area->addr = 0;
@@ -1287,10 +1329,12 @@ TEST_F_TIMEOUT(rings, area_truncated, TIMEOUT_S)
 	struct flow plain;
 	int fd;
 
+	start_neighbour(_metadata, self);
 	connect_with_file(_metadata, self, variant->mode, &plain, &fd);
 	ASSERT_TRUE(read_plain(&plain, PLAIN_BYTES / 2));
 	ASSERT_EQ(0, ftruncate(fd, 0));
 	close(fd);
+	check_neighbour(_metadata, self);
 	finish_plain(_metadata, &r->ifq, &plain);
 	uring_exit(&r->ring);
 
