@@ -53,8 +53,10 @@ int count_copy(struct zcrx_copy *record)
 	struct count *count = count_of(record);
 	__u32 reason = record->reason;
 
-	if (count && reason < IORING_ZCRX_COPY_NR)
+	if (count && reason < IORING_ZCRX_COPY_NR) {
+		count->copies++;
 		count->copied[reason] += record->len;
+	}
 
 	return 0;
 }

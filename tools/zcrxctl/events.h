@@ -15,7 +15,8 @@
  * @rxq: its receive queue
  * @pid: of the process that received last
  * @zc_bytes: in place
- * @copied: bytes copied, for each reason
+ * @copies: pieces copied
+ * @copied: their bytes, for each reason
  */
 struct count {
 	__u32	if_idx;
@@ -23,6 +24,7 @@ struct count {
 	__u32	pid;
 	__u32	unused;
 	__u64	zc_bytes;
+	__u64	copies;
 	__u64	copied[IORING_ZCRX_COPY_NR];
 };
 

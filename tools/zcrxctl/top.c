@@ -36,7 +36,7 @@ struct sample {
  * @ifq: as it is now
  * @by_bpf: counted by BPF, else by fdinfo
  * @seconds: how long, 0: it was not there before
- * @grown: by how much each value has; by BPF, those of bytes only
+ * @grown: by how much each value has; by BPF, those of what it received only
  * @copied: bytes
  */
 struct interval {
@@ -89,6 +89,7 @@ static bool measure_by_bpf(struct interval *interval,
 	old = counts_at(&before->counts, now->address);
 	interval->seconds = after->counts.when - before->counts.when;
 	grown[FDINFO_ZC_BYTES] = now->count.zc_bytes - old.zc_bytes;
+	grown[FDINFO_COPIES] = now->count.copies - old.copies;
 	grown[FDINFO_COPIED_LINEAR] = now->count.copied[IORING_ZCRX_COPY_LINEAR] -
 				      old.copied[IORING_ZCRX_COPY_LINEAR];
 	grown[FDINFO_COPIED_PAGE] = now->count.copied[IORING_ZCRX_COPY_PAGE] -
@@ -161,12 +162,23 @@ static bool split_elsewhere(const struct ifq *ifq, int64_t *nic, int64_t *socket
 	return true;
 }
 
+/* Each ifq begins with state on. */
+static int64_t times_to_copy(const struct fdinfo *info)
+{
+	return (info->values[FDINFO_STATE_CHANGES] + 1) / 2;
+}
+
+static int64_t times_to_on(const struct fdinfo *info)
+{
+	return info->values[FDINFO_STATE_CHANGES] / 2;
+}
+
 static void print_header(void)
 {
-	printf("%-10s %5s %7s %-15s %-7s %7s %7s  %7s %7s %7s  %7s %7s %7s %7s  %6s %7s\n",
+	printf("%-10s %5s %7s %-15s %-7s %7s %7s  %7s %7s %7s %7s  %7s %7s %7s %7s  %6s %7s %5s\n",
 	       "INTERFACE", "QUEUE", "PID", "PROCESS", "STATE", "Gb/s", "ZERO-C.",
-	       "LINEAR", "PAGE", "FOREIGN", "FREE", "HELD", "NIC", "SOCKETS",
-	       "PAUSES", "CHANGES");
+	       "COPIES", "LINEAR", "PAGE", "FOREIGN", "FREE", "HELD", "NIC",
+	       "SOCKETS", "PAUSES", "TO-COPY", "TO-ON");
 }
 
 static void print_received(const struct interval *interval)
@@ -176,8 +188,9 @@ static void print_received(const struct interval *interval)
 	char share[SHARE_SIZE];
 
 	share_text(share, grown[FDINFO_ZC_BYTES], interval->copied);
-	printf("%7.3f %7s  %7.2f %7.2f %7.2f",
+	printf("%7.3f %7s  %7.0f %7.2f %7.2f %7.2f",
 	       per_second(interval, received * 8) / 1e9, share,
+	       per_second(interval, grown[FDINFO_COPIES]),
 	       per_second(interval, grown[FDINFO_COPIED_LINEAR]) / MB,
 	       per_second(interval, grown[FDINFO_COPIED_PAGE]) / MB,
 	       per_second(interval, grown[FDINFO_COPIED_FOREIGN]) / MB);
@@ -198,7 +211,6 @@ static void print_chunks(const struct ifq *ifq)
 static void print_interval(const struct interval *interval)
 {
 	const struct ifq *ifq = interval->ifq;
-	const int64_t *values = ifq->info.values;
 	char queue[12] = "-";
 
 	if (fdinfo_is_bound(&ifq->info))
@@ -207,8 +219,9 @@ static void print_interval(const struct interval *interval)
 	       ifq->holders[0].pid, ifq->holders[0].name, ifq->info.state);
 	print_received(interval);
 	print_chunks(ifq);
-	printf("  %6" PRId64 " %7" PRId64 "\n", values[FDINFO_PAUSES],
-	       values[FDINFO_STATE_CHANGES]);
+	printf("  %6" PRId64 " %7" PRId64 " %5" PRId64 "\n",
+	       ifq->info.values[FDINFO_PAUSES], times_to_copy(&ifq->info),
+	       times_to_on(&ifq->info));
 }
 
 static void add_rate(struct json_object *json, const char *key,
@@ -231,6 +244,14 @@ static void add_chunks(struct json_object *json, const struct ifq *ifq)
 			       json_object_new_int64(sockets));
 }
 
+static void add_states(struct json_object *json, const struct fdinfo *info)
+{
+	json_object_object_add(json, "to_copy",
+			       json_object_new_int64(times_to_copy(info)));
+	json_object_object_add(json, "to_on",
+			       json_object_new_int64(times_to_on(info)));
+}
+
 static struct json_object *interval_json(const struct interval *interval)
 {
 	struct json_object *json = ifq_json(interval->ifq);
@@ -246,12 +267,14 @@ static struct json_object *interval_json(const struct interval *interval)
 	json_object_object_add(json, "zero_copied_share_now",
 			       share_json(grown[FDINFO_ZC_BYTES],
 					  interval->copied));
+	add_rate(json, "copies_per_second", interval, grown[FDINFO_COPIES]);
 	add_rate(json, "copied_linear_per_second", interval,
 		 grown[FDINFO_COPIED_LINEAR]);
 	add_rate(json, "copied_page_per_second", interval,
 		 grown[FDINFO_COPIED_PAGE]);
 	add_rate(json, "copied_foreign_per_second", interval,
 		 grown[FDINFO_COPIED_FOREIGN]);
+	add_states(json, &interval->ifq->info);
 
 	return json;
 }
@@ -294,7 +317,7 @@ static void print_sample(const struct sample *before,
 	}
 	if (!nr)
 		puts(geteuid() ? "no ifqs of this user: root sees all" : "no ifqs");
-	printf("LINEAR, PAGE, FOREIGN: MB/s copied, by reason; FREE to SOCKETS: chunks\n");
+	printf("COPIES: pieces/s; LINEAR, PAGE, FOREIGN: MB/s copied, by reason; FREE to SOCKETS: chunks; PAUSES to TO-ON: so far\n");
 	fflush(stdout);
 }
 
