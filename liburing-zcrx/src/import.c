@@ -110,15 +110,14 @@ static int ask(int sock, const struct zcrx_queue_opts *opts)
 		.mem_size	= opts->mem_size,
 	};
 
-	if (opts->ifname) {
-		snprintf(request.ifname, sizeof(request.ifname), "%s",
-			 opts->ifname);
-	} else if (opts->fd >= 0) {
-		int ret = zcrx_nic_find(request.ifname, opts->fd);
+	int ret = 0;
 
-		if (ret)
-			return ret;
-	}
+	if (opts->ifname)
+		ret = zcrx_nic_named(request.ifname, opts->ifname);
+	else if (opts->fd >= 0)
+		ret = zcrx_nic_find(request.ifname, opts->fd);
+	if (ret)
+		return ret;
 	if (opts->backend)
 		snprintf(request.backend, sizeof(request.backend), "%s",
 			 opts->backend);

@@ -345,18 +345,6 @@ static bool chunks_are_readable(void)
 	return has > 0 && has & ZCRX_HAS_RBUF;
 }
 
-/* -ENODEV, with a sentence */
-static int find_interface(const char *ifname)
-{
-	unsigned int ifindex = if_nametoindex(ifname);
-
-	if (!ifindex)
-		return zcrx_fail(-ENODEV, "there is no network interface %s: ip link shows those that there are",
-				 ifname);
-
-	return ifindex;
-}
-
 /**
  * zcrx_nic_open() - set up a receive queue for zero copy
  * @nicp: set
@@ -374,7 +362,7 @@ static int find_interface(const char *ifname)
  */
 int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq)
 {
-	int ifindex = find_interface(ifname), ret;
+	int ifindex = zcrx_nic_index(ifname), ret;
 	struct zcrx_nic *nic;
 
 	if (ifindex < 0)
@@ -500,7 +488,7 @@ static int reset(struct zcrx_owners *owners)
 int zcrx_nic_reset(const char *ifname)
 {
 	struct zcrx_owners owners = { .name = ifname };
-	int ifindex = find_interface(ifname), ret;
+	int ifindex = zcrx_nic_index(ifname), ret;
 
 	if (ifindex < 0)
 		return ifindex;

@@ -32,6 +32,8 @@ int zcrx_nic_steer(struct zcrx_nic *nic, int fd);
 int zcrx_nic_unsteer(struct zcrx_nic *nic, int fd);
 bool zcrx_nic_is_steered(const struct zcrx_nic *nic, int fd);
 
+int zcrx_nic_index(const char *ifname);
+int zcrx_nic_named(char ifname[IFNAMSIZ], const char *name);
 int zcrx_nic_find(char ifname[IFNAMSIZ], int fd);
 int zcrx_nic_any(char ifname[IFNAMSIZ], unsigned int nr);
 

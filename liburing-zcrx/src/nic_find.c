@@ -82,6 +82,37 @@ static int set_name(char ifname[IFNAMSIZ], unsigned int ifindex)
 	return 0;
 }
 
+/**
+ * zcrx_nic_index() - the index of an interface
+ * @ifname: its name
+ *
+ * Return: the index; -ENODEV, with a sentence: there is no such interface.
+ */
+int zcrx_nic_index(const char *ifname)
+{
+	unsigned int ifindex = if_nametoindex(ifname);
+
+	if (!ifindex)
+		return zcrx_fail(-ENODEV, "there is no network interface %s: ip link shows those that there are",
+				 ifname);
+
+	return ifindex;
+}
+
+/**
+ * zcrx_nic_named() - the interface that has the packets of one
+ * @ifname: set to its name; of a VLAN, that of the interface below
+ * @name: name of the one
+ *
+ * Return: 0; -ENODEV, with a sentence: there is no such interface.
+ */
+int zcrx_nic_named(char ifname[IFNAMSIZ], const char *name)
+{
+	int ifindex = zcrx_nic_index(name);
+
+	return ifindex < 0 ? ifindex : set_name(ifname, ifindex);
+}
+
 /*
  * Any
  */

@@ -67,10 +67,8 @@ static int check_kernel(int has, const char *name)
 /* Which interface? */
 static int find_nic(char ifname[IFNAMSIZ], const struct zcrx_queue_opts *opts)
 {
-	if (opts->ifname) {
-		snprintf(ifname, IFNAMSIZ, "%s", opts->ifname);
-		return 0;
-	}
+	if (opts->ifname)
+		return zcrx_nic_named(ifname, opts->ifname);
 	if (opts->fd >= 0)
 		return zcrx_nic_find(ifname, opts->fd);
 

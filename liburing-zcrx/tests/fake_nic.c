@@ -203,6 +203,10 @@ static bool is_there(unsigned int ifindex)
 int zcrx_hw_link(unsigned int ifindex, struct zcrx_link *link)
 {
 	memset(link, 0, sizeof(*link));
+	if (ifindex == FAKE_VLAN) {
+		link->lower = FAKE_IFINDEX;
+		return 0;
+	}
 	if (!is_there(ifindex))
 		return -ENODEV;
 	link->mtu = 9000;

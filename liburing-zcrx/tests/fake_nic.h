@@ -14,6 +14,7 @@
 #endif
 #define FAKE_IFINDEX	1
 #define FAKE_TWIN	2
+#define FAKE_VLAN	3	/* on the first one */
 #define FAKE_QUEUES	4
 #define FAKE_SIZE	128
 #define FAKE_RULES	8

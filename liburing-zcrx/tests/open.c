@@ -22,6 +22,7 @@
 static const struct if_nameindex names[] = {
 	{ FAKE_IFINDEX, FAKE_NAME },
 	{ FAKE_TWIN, "eth1" },
+	{ FAKE_VLAN, "eth0.5" },
 };
 
 static struct fake_settings found;
@@ -194,6 +195,18 @@ static void which_nic_listens(void)
 }
 
 /*
+ * By its name
+ */
+
+static void vlan(void)
+{
+	begin(FAKE_OURS);
+	opts.ifname = "eth0.5";
+	EXPECT(opens("rbuf", FAKE_IFINDEX) && !*zcrx_queue_why(queue));
+	EXPECT(closes());
+}
+
+/*
  * By nothing
  */
 
@@ -263,6 +276,7 @@ static const struct ktap_case cases[] = {
 	{ "by an interface, and a listening socket", by_name_and_listener },
 	{ "a listening socket that is not steered", listener_is_not_steered },
 	{ "a listening socket of any interface", which_nic_listens },
+	{ "an interface that is a VLAN", vlan },
 	{ "any interface", any },
 	{ "any interface, and the first one can't", another },
 	{ "any interface, and none can", none },

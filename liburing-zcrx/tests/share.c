@@ -36,6 +36,12 @@
 #define WAIT_MS		10000
 #define QUEUE		3	/* the one that is picked */
 
+static const struct if_nameindex names[] = {
+	{ FAKE_IFINDEX, FAKE_NAME },
+	{ FAKE_VLAN, "eth0.5" },
+	{ FAKE_VLAN + 1, "lo" },
+};
+
 /* Exit status of the exporter */
 enum {
 	SERVED,
@@ -48,16 +54,33 @@ static struct fake_settings found;
 static enum fake_kind kind;
 static bool by_rss;
 static int ret_allow;
+static const char *ifname;
 static pid_t exporter;
 static int sock;
 
 unsigned int __wrap_if_nametoindex(const char *name);
-unsigned int __real_if_nametoindex(const char *name);
+char *__wrap_if_indextoname(unsigned int ifindex, char *name);
 
 unsigned int __wrap_if_nametoindex(const char *name)
 {
-	return strcmp(name, FAKE_NAME) ? __real_if_nametoindex(name) :
-					 FAKE_IFINDEX;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(name, names[i].if_name))
+			return names[i].if_index;
+
+	return 0;
+}
+
+char *__wrap_if_indextoname(unsigned int ifindex, char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (ifindex == names[i].if_index)
+			return strcpy(name, names[i].if_name);
+
+	return NULL;
 }
 
 static unsigned int nr_files(void)
@@ -116,6 +139,7 @@ static void begin(enum fake_kind which)
 	kind = which;
 	by_rss = false;
 	ret_allow = 0;
+	ifname = FAKE_NAME;
 }
 
 static bool start(void)
@@ -170,7 +194,7 @@ static struct stream streams[2];
 static void init_opts(struct zcrx_queue_opts *opts)
 {
 	zcrx_queue_opts_init(opts);
-	opts->ifname = FAKE_NAME;
+	opts->ifname = ifname;
 	opts->mem_size = MEM_SIZE;
 }
 
@@ -600,6 +624,9 @@ static void not_allowed(void)
 {
 	begin(FAKE_OURS);
 	ret_allow = -EACCES;
+	EXPECT(refused(-EACCES, FAKE_NAME " is not for you"));
+	/* Who may have the NIC may have its VLANs, and nobody else. */
+	ifname = "eth0.5";
 	EXPECT(refused(-EACCES, FAKE_NAME " is not for you"));
 	EXPECT(!fake_nic->nr_steps);
 }

@@ -52,8 +52,9 @@ struct zcrx_out;
 /**
  * struct zcrx_queue_opts - what kind of queue to open
  * @size: of the struct, in bytes
- * @ifname: interface that the connections come by, "lo" for zero copy's calls
- *	    without a NIC, where everything is copied; or NULL
+ * @ifname: interface that the connections come by, of a VLAN the one below is
+ *	    taken; "lo" for zero copy's calls without a NIC, where everything is
+ *	    copied; or NULL
  * @fd: a connected or listening socket, to find the interface by; or -1
  * @backend: "rbuf", "cqe32" or "copy"; NULL for the best that can be had
  * @rxq: receive queue of the NIC; -1: the library picks one

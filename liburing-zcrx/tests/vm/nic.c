@@ -334,6 +334,8 @@ static void vlan(void)
 	fd = bound_listener("VLAN4");
 	EXPECT(good(zcrx_nic_find(ifname, fd)) && !strcmp(ifname, IFNAME));
 	close(fd);
+	EXPECT(good(zcrx_nic_named(ifname, "zcrx5")) && !strcmp(ifname, IFNAME));
+	EXPECT(good(zcrx_nic_named(ifname, IFNAME)) && !strcmp(ifname, IFNAME));
 	EXPECT(!system("ip link del zcrx5"));
 	EXPECT(as_found());
 }
@@ -662,7 +664,7 @@ static const struct ktap_case cases[] = {
 	{ "refusals", refusals },
 	{ "no privilege", without_privilege },
 	{ "interface of a socket", finding },
-	{ "interface of a VLAN's socket", vlan },
+	{ "interface of a VLAN, and of its socket", vlan },
 	{ "IPv4 connection, in place", steered_v4 },
 	{ "IPv6 connection, in place", steered_v6 },
 	{ "other connections stay away", kept_away },
