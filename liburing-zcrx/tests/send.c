@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #define CHUNK		4096
 #define LEN		100
 #define WAIT_MS		2000
+#define NR_BUFS		8
 #define NR_OUTS		80
 #define NR_PIECES	(64 * 16)	/* of 64 chunks */
 #define NR_SOCKS	(NR_PIECES / 64 + 1)
@@ -27,7 +29,7 @@
 static struct zcrx_queue *queue;
 static struct zcrx_conn *conn;
 static struct zcrx_out *out;
-static struct zcrx_buf buf, bufs[8];
+static struct zcrx_buf buf, bufs[NR_BUFS];
 static int fd;		/* received from */
 static int out_fd;	/* sent on, but by nobody */
 static int far_fd;	/* the other end of that */
@@ -259,6 +261,55 @@ static void parts(void)
 	EXPECT(settle() && is_back(0));
 	close(fds[0]);
 	close(fds[1]);
+	close_queue();
+}
+
+static void *release_rest(void *arg)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_BUFS; i++)
+		zcrx_release_part(queue, &bufs[i], 10, LEN - 10);
+
+	return arg;
+}
+
+/* How many are back soon, while the owner does what there is */
+static unsigned int wait_for_back(unsigned int nr)
+{
+	int64_t end = zcrx_clock() + WAIT_MS;
+	struct zcrx_abi_rqe rqe;
+	unsigned int back = 0;
+
+	while (back < nr && settle() && zcrx_clock() < end)
+		while (fake_take(&rqe))
+			back++;
+
+	return back;
+}
+
+/*
+ * Another thread has the rest: back once, by whoever is the last. Nothing but the
+ * queue orders the two threads until then.
+ */
+static void parts_of_a_thread(void)
+{
+	pthread_t thread;
+	__u64 id;
+	int i;
+
+	EXPECT(open_with_out());
+	EXPECT(receive(bufs, 0, NR_BUFS));
+	for (i = 0; i < NR_BUFS; i++)
+		EXPECT(!zcrx_send(out, &bufs[i], 0, 10));
+	EXPECT(!pthread_create(&thread, NULL, release_rest, NULL));
+	for (i = 0; i < NR_BUFS; i++) {
+		id = take_one(10);
+		EXPECT(id && fake_ring_notify(id, 0));
+	}
+	EXPECT(wait_for_back(NR_BUFS) == NR_BUFS);
+	pthread_join(thread, NULL);
+	EXPECT(settle() && none_is_back());
 	close_queue();
 }
 
@@ -770,6 +821,7 @@ static const struct ktap_case cases[] = {
 	{ "one at a time, in order", order },
 	{ "a short send", short_send },
 	{ "parts, to two sockets", parts },
+	{ "parts, that another thread releases", parts_of_a_thread },
 	{ "what is being sent is in the budget", budget },
 	{ "sent before poll()", polled },
 	{ "counted", counters },

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -295,6 +296,44 @@ static void receive_rbuf(void)
 	zcrx_release(queue, &buf, 1);
 	EXPECT(zcrx_receive(queue, &buf, 1, 0) == 0);
 	EXPECT(is_back(5 * CHUNK));
+	EXPECT(close_queue());
+	disconnect(1);
+}
+
+static void *release(void *arg)
+{
+	zcrx_release(queue, &buf, 1);
+
+	return arg;
+}
+
+/* While the owner looks for more */
+static bool is_back_soon(__u64 off)
+{
+	int64_t end = zcrx_clock() + WAIT_MS;
+	struct zcrx_buf none;
+
+	while (zcrx_receive(queue, &none, 1, 0) == 0 && zcrx_clock() < end)
+		if (is_back(off))
+			return true;
+
+	return false;
+}
+
+/* Nothing but the queue orders the two threads until it is back. */
+static void release_by_thread(void)
+{
+	struct zcrx_rbuf_cqe cqe = { .off = 5 * CHUNK, .len = 100 };
+	pthread_t thread;
+
+	begin(FAKE_OURS);
+	EXPECT(import_and_connect(1));
+	EXPECT(says(add(0)));
+	EXPECT(fake_post(&cqe));
+	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1);
+	EXPECT(!pthread_create(&thread, NULL, release, NULL));
+	EXPECT(is_back_soon(5 * CHUNK));
+	pthread_join(thread, NULL);
 	EXPECT(close_queue());
 	disconnect(1);
 }
@@ -998,6 +1037,7 @@ static void no_answer(void)
 
 static const struct ktap_case cases[] = {
 	{ "receive by rbuf", receive_rbuf },
+	{ "released by another thread", release_by_thread },
 	{ "receive by cqe32", receive_cqe32 },
 	{ "the exporter chooses", choose_nothing },
 	{ "without a NIC", without_nic },
