@@ -892,6 +892,29 @@ static void steer_by_entry(void)
 	pair_close(&p);
 }
 
+/* However many connections have it: neither the NIC nor the record is touched. */
+static void entry_is_ours(void)
+{
+	struct zcrx_nic *nic;
+	unsigned int steps;
+	struct pair p;
+	int other;
+
+	begin();
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && fake_nic_count(3) == 1);
+	other = dup(p.ours);
+	steps = fake_nic->nr_steps;
+	EXPECT(!zcrx_nic_steer(nic, other) && !zcrx_nic_unsteer(nic, other));
+	/* Each tries to remove the directory in the end. */
+	EXPECT(fake_nic->nr_steps == steps + 2 && fake_nic_count(3) == 1);
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	close(other);
+	pair_close(&p);
+}
+
 /* Nobody else's packets come along, and could not be read. */
 static void no_entry_on_mainline(void)
 {
@@ -1394,6 +1417,7 @@ static const struct ktap_case cases[] = {
 	{ "steering: no room for filters", no_room_for_rules },
 	{ "steering: a filter fails once", rule_fails_once },
 	{ "steering by RSS table", steer_by_entry },
+	{ "steering by an entry that is ours already", entry_is_ours },
 	{ "steering: somebody else's entry", entry_of_others },
 	{ "steering: not by RSS table on mainline", no_entry_on_mainline },
 	{ "steering: on mainline, each connection", rule_on_mainline },

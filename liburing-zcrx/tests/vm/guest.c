@@ -222,16 +222,17 @@ bool make_room(int fd, unsigned int bytes)
 /**
  * request() - have zcrx_peer send
  * @fd: the socket
- * @bytes: of the stream SEED; their digest comes behind them
+ * @bytes: how many; their digest comes behind them
+ * @seed: which stream they are of
  *
  * Return: true if that has been asked for.
  */
-bool request(int fd, unsigned int bytes)
+bool request(int fd, unsigned int bytes, unsigned int seed)
 {
 	char line[64];
 	int len;
 
-	len = snprintf(line, sizeof(line), "send %u %u 65536\n", bytes, SEED);
+	len = snprintf(line, sizeof(line), "send %u %u 65536\n", bytes, seed);
 
 	return send(fd, line, len, MSG_NOSIGNAL) == len;
 }

@@ -20,6 +20,6 @@ bool good(int ret);
 int connect_peer(const char *variable);
 int bound_listener(const char *variable);
 bool make_room(int fd, unsigned int bytes);
-bool request(int fd, unsigned int bytes);
+bool request(int fd, unsigned int bytes, unsigned int seed);
 
 #endif

@@ -359,7 +359,7 @@ static void steered(const char *peer)
 	EXPECT(good(zcrx_nic_steer(nic, fd)));
 	EXPECT(entries_of(3) == 1);
 	before = packets_of(3);
-	EXPECT(make_room(fd, BYTES) && request(fd, BYTES));
+	EXPECT(make_room(fd, BYTES) && request(fd, BYTES, SEED));
 	EXPECT(receive(&r, fd) == BYTES + PATTERN_DIGEST_SIZE);
 	zcrx_read_counters(&r.ifq, &counters);
 	printf("# %llu bytes in place, %llu copied\n",
@@ -403,7 +403,7 @@ static void kept_away(void)
 			EXPECT(good(zcrx_nic_steer(nic, fd)));
 			EXPECT(good(zcrx_nic_unsteer(nic, fd)));
 		}
-		EXPECT(request(fd, 65536) && receive_plainly(fd, 65536));
+		EXPECT(request(fd, 65536, SEED) && receive_plainly(fd, 65536));
 		close(fd);
 	}
 	EXPECT(packets_of(3) == before);
@@ -425,7 +425,7 @@ static void many_connections(void)
 	}
 	for (i = 0; i < ARRAY_SIZE(fds); i++) {
 		before = packets_of(3);
-		EXPECT(request(fds[i], 65536));
+		EXPECT(request(fds[i], 65536, SEED));
 		EXPECT(receive_plainly(fds[i], 65536));
 		EXPECT(packets_of(3) > before);
 		close(fds[i]);

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define KTAP_TIME_LIMIT	300
 
@@ -22,10 +24,15 @@
 #include "../owner.h"
 #include "guest.h"
 
-#define MAX_FLOWS	32
+#define MANY		32
+#define MAX_FLOWS	1024
 #define MAX_KEPT	64	/* a budget, and what was under way */
 #define BATCH		64
 #define WAIT_MS		20000
+#define QUIET_MS	3000
+#define CHUNK		4096
+#define NR_PIECES	4	/* a budget of many connections */
+#define MAX_PIECES	8	/* and what was under way */
 #define LAST_QUEUE	3
 
 #define KIB		1024U
@@ -36,18 +43,26 @@
  * @fd: its socket
  * @conn: the same
  * @got: bytes received
+ * @nr_kept: buffers that were not released at once, where that is counted
  * @ended: the connection has, well
  */
 struct flow {
 	int			fd;
 	struct zcrx_conn	*conn;
 	unsigned int		got;
+	unsigned int		nr_kept;
 	bool			ended;
 };
 
 static struct zcrx_queue *queue;
 static struct flow flows[MAX_FLOWS];
 static unsigned int nr_flows;
+
+/* Each connection has a stream of its own. */
+static unsigned int seed_of(const struct flow *flow)
+{
+	return SEED + (unsigned int)(flow - flows);
+}
 
 static void init_opts(struct zcrx_queue_opts *opts, const char *backend)
 {
@@ -86,7 +101,7 @@ static bool request_all(unsigned int bytes)
 	unsigned int i;
 
 	for (i = 0; i < nr_flows; i++)
-		if (!request(flows[i].fd, bytes))
+		if (!request(flows[i].fd, bytes, seed_of(&flows[i])))
 			return false;
 
 	return true;
@@ -104,7 +119,7 @@ static bool take(const struct zcrx_buf *buf, unsigned int bytes)
 	}
 	if (flow->got + len > bytes)
 		len = flow->got < bytes ? bytes - flow->got : 0;
-	if (!pattern_check(buf->data, len, SEED, flow->got))
+	if (!pattern_check(buf->data, len, seed_of(flow), flow->got))
 		return false;
 	flow->got += buf->len;
 
@@ -249,7 +264,7 @@ static void rbuf_v6(void)
 
 static void rbuf_many(void)
 {
-	in_place("rbuf", MAX_FLOWS, 256 * KIB, "ZCRX_VM_PEER4");
+	in_place("rbuf", MANY, 256 * KIB, "ZCRX_VM_PEER4");
 }
 
 static void cqe32_v4(void)
@@ -264,7 +279,7 @@ static void cqe32_v6(void)
 
 static void cqe32_many(void)
 {
-	in_place("cqe32", MAX_FLOWS, 256 * KIB, "ZCRX_VM_PEER4");
+	in_place("cqe32", MANY, 256 * KIB, "ZCRX_VM_PEER4");
 }
 
 /* With nothing else said: the best back end, on the NIC */
@@ -385,6 +400,113 @@ static void rbuf_slow_consumer(void)
 static void cqe32_slow_consumer(void)
 {
 	slow_consumer("cqe32");
+}
+
+/*
+ * A thousand connections
+ */
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static double add_flow(struct flow *flow)
+{
+	double start;
+
+	flow->fd = connect_peer("ZCRX_VM_PEER4");
+	start = now();
+	if (flow->fd < 0 ||
+	    !good(zcrx_conn_add(queue, flow->fd, flow, &flow->conn)))
+		return -1;
+	nr_flows++;
+
+	return now() - start;
+}
+
+/* Says how long it takes to add one more, of more and more. */
+static bool add_thousand(void)
+{
+	double sum = 0, took;
+	unsigned int i;
+
+	memset(flows, 0, sizeof(flows));
+	for (i = nr_flows = 0; i < MAX_FLOWS; i++) {
+		took = add_flow(&flows[i]);
+		if (took < 0)
+			return false;
+		sum += took;
+		if (i + 1 == 10 || i + 1 == 100 || i + 1 == MAX_FLOWS)
+			printf("# %u connections added, %.0f us each\n", i + 1,
+			       1e6 * sum / (i + 1));
+	}
+
+	return true;
+}
+
+/* Until no connection goes on */
+static bool keep_all(struct zcrx_buf *kept, unsigned int *nr,
+		     unsigned int bytes)
+{
+	struct flow *flow;
+	int n, i;
+
+	for (*nr = 0; *nr + BATCH <= MAX_FLOWS * MAX_PIECES; *nr += n) {
+		n = zcrx_receive(queue, kept + *nr, BATCH, QUIET_MS);
+		if (n <= 0)
+			return !n;
+		for (i = 0; i < n; i++) {
+			flow = kept[*nr + i].tag;
+			flow->nr_kept++;
+			if (!take(&kept[*nr + i], bytes))
+				return false;
+		}
+	}
+
+	return false;
+}
+
+/* Each has its budget while nothing is released; then all go on to their end. */
+static void thousand(const char *backend)
+{
+	static struct zcrx_buf kept[MAX_FLOWS * MAX_PIECES];
+	const unsigned int bytes = 32 * KIB;
+	struct rlimit files = { MAX_FLOWS + 64, MAX_FLOWS + 64 };
+	struct zcrx_queue_opts opts;
+	unsigned int nr, i;
+	double start = now();
+
+	EXPECT(!setrlimit(RLIMIT_NOFILE, &files));
+	init_opts(&opts, backend);
+	opts.conn_budget = NR_PIECES * CHUNK;
+	EXPECT(good(zcrx_queue_open(&queue, &opts)));
+	EXPECT(add_thousand());
+	EXPECT(request_all(bytes));
+	EXPECT(keep_all(kept, &nr, bytes));
+	for (i = 0; i < nr_flows; i++)
+		EXPECT(flows[i].nr_kept >= NR_PIECES &&
+		       flows[i].nr_kept <= MAX_PIECES && flows[i].got < bytes);
+	zcrx_release(queue, kept, nr);
+	EXPECT(receive_all(bytes));
+	printf("# %u buffers kept; %llu bytes in place, of %u; %.0f s\n", nr,
+	       zc_bytes(), nr_flows * bytes, now() - start);
+	EXPECT(zc_bytes() >= nr_flows * bytes / 10 * 9);
+	EXPECT(close_all());
+}
+
+static void rbuf_thousand(void)
+{
+	thousand("rbuf");
+}
+
+static void cqe32_thousand(void)
+{
+	thousand("cqe32");
 }
 
 /* The owner sleeps in poll() only. */
@@ -685,12 +807,14 @@ static const struct ktap_case cases[] = {
 	{ "rbuf, 32 connections", rbuf_many },
 	{ "rbuf, little memory", rbuf_little_memory },
 	{ "rbuf, a slow consumer does not stop others", rbuf_slow_consumer },
+	{ "rbuf, a thousand connections", rbuf_thousand },
 	{ "rbuf, by poll()", rbuf_polled },
 	{ "cqe32, IPv4", cqe32_v4 },
 	{ "cqe32, IPv6", cqe32_v6 },
 	{ "cqe32, 32 connections", cqe32_many },
 	{ "cqe32, little memory", cqe32_little_memory },
 	{ "cqe32, a slow consumer does not stop others", cqe32_slow_consumer },
+	{ "cqe32, a thousand connections", cqe32_thousand },
 	{ "cqe32, by poll()", cqe32_polled },
 	{ "opened by a socket", by_socket },
 	{ "opened by a listening socket", by_listener },
