@@ -13,8 +13,8 @@
 
 #include "flow.h"
 
-/* Nothing for so long is a failure. */
-#define PLAIN_STALL_S	20
+/* Nothing for so long is a failure: TCP may wait as long as the link was down. */
+#define PLAIN_STALL_S	60
 
 /* The most that is read at once */
 #define PLAIN_SIZE	(256 << 10)

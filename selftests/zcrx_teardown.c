@@ -304,6 +304,8 @@ static bool has_event(const struct admin_event *event)
 {
 	if (event == &admin_more_queues || event == &admin_fewer_queues)
 		return nic.nr_rxqs > 1;
+	if (event == &admin_driver)
+		return admin_may_unbind();
 
 	return true;
 }
@@ -311,7 +313,7 @@ static bool has_event(const struct admin_event *event)
 FIXTURE_SETUP(teardown)
 {
 	if (!has_event(variant->event))
-		SKIP(return, "needs two receive queues");
+		SKIP(return, "needs two receive queues, or DISRUPTIVE=0");
 	SETUP_SCENE(&self->s);
 }
 
@@ -870,8 +872,8 @@ PAIR_VARIANT(driver, &admin_driver, END_CLOSE, RECV_CQE32);
 FIXTURE_SETUP(pair)
 {
 	init_victim(&self->other);
-	if (nic.nr_rxqs < 2)
-		SKIP(return, "needs two receive queues");
+	if (nic.nr_rxqs < 2 || !has_event(variant->event))
+		SKIP(return, "needs two receive queues, or DISRUPTIVE=0");
 	SETUP_SCENE(&self->s);
 	self->s.mode = variant->mode;
 }
