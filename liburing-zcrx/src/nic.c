@@ -2,7 +2,9 @@
 /*
  * Take a queue of a NIC, and give it back.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -345,22 +347,7 @@ static bool chunks_are_readable(void)
 	return has > 0 && has & ZCRX_HAS_RBUF;
 }
 
-/**
- * zcrx_nic_open() - set up a receive queue for zero copy
- * @nicp: set
- * @ifname: name of the interface
- * @rxq: the queue, or -1: whichever is best
- *
- * From then on the queue is ours: it is recorded, header split is on, filters are
- * if they can be, and RSS sends nothing to it. What processes that have died left
- * is put back before.
- *
- * Return: 0 or a negative errno, with a sentence and all as it was; -ENODEV: no
- * such interface; -ENETDOWN: it is down; -ERANGE: it has no such queue; -EBUSY:
- * that is taken; -ENOSPC: it has none to spare; -EOPNOTSUPP: it can't split
- * headers; -EACCES, -EPERM: no privilege; -EBADMSG: a record is garbled.
- */
-int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq)
+static int open_queue(struct zcrx_nic **nicp, const char *ifname, int rxq)
 {
 	int ifindex = zcrx_nic_index(ifname), ret;
 	struct zcrx_nic *nic;
@@ -378,10 +365,77 @@ int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq)
 		destroy(nic);
 		return ret;
 	}
-	nic->readable = chunks_are_readable();
 	*nicp = nic;
 
 	return 0;
+}
+
+/**
+ * zcrx_nic_open() - set up a receive queue for zero copy
+ * @nicp: set
+ * @ifname: name of the interface
+ * @rxq: the queue, or -1: whichever is best
+ *
+ * From then on the queue is ours: it is recorded, header split is on, filters are
+ * if they can be, and RSS sends nothing to it. What processes that have died left
+ * is put back before.
+ *
+ * Return: 0 or a negative errno, with a sentence and all as it was; -ENODEV: no
+ * such interface; -ENETDOWN: it is down; -ERANGE: it has no such queue; -EBUSY:
+ * that is taken; -ENOSPC: it has none to spare; -EOPNOTSUPP: it can't split
+ * headers; -EACCES, -EPERM: no privilege; -EBADMSG: a record is garbled.
+ */
+int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq)
+{
+	int ret = open_queue(nicp, ifname, rxq);
+
+	if (!ret)
+		(*nicp)->readable = chunks_are_readable();
+
+	return ret;
+}
+
+/**
+ * zcrx_nic_open_readable() - the same, on a kernel known to have the rbuf ring
+ * @nicp: set
+ * @ifname: name of the interface
+ * @rxq: the queue, or -1: whichever is best
+ *
+ * Asking that makes a ring, whose end interrupts system calls of this thread.
+ *
+ * Return: as zcrx_nic_open().
+ */
+int zcrx_nic_open_readable(struct zcrx_nic **nicp, const char *ifname, int rxq)
+{
+	int ret = open_queue(nicp, ifname, rxq);
+
+	if (!ret)
+		(*nicp)->readable = true;
+
+	return ret;
+}
+
+static int move_up(int fd, int min)
+{
+	int moved = fd < min ? fcntl(fd, F_DUPFD_CLOEXEC, min) : -1;
+
+	if (moved < 0)
+		return fd;
+	close(fd);
+
+	return moved;
+}
+
+/**
+ * zcrx_nic_move_files() - leave low file descriptors to the program
+ * @nic: the queue
+ * @min: the lowest that ours may have, unless there are none
+ * @fds: set to those that it has until it steers, unsteers, or is closed
+ */
+void zcrx_nic_move_files(struct zcrx_nic *nic, int min, int fds[ZCRX_NIC_FILES])
+{
+	fds[0] = nic->dir = move_up(nic->dir, min);
+	fds[1] = nic->rec->lock = move_up(nic->rec->lock, min);
 }
 
 /**

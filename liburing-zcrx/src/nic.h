@@ -16,7 +16,11 @@
 
 struct zcrx_nic;
 
+/* A directory of records, and a record */
+#define ZCRX_NIC_FILES	2
+
 int zcrx_nic_open(struct zcrx_nic **nicp, const char *ifname, int rxq);
+int zcrx_nic_open_readable(struct zcrx_nic **nicp, const char *ifname, int rxq);
 void zcrx_nic_close(struct zcrx_nic *nic);
 int zcrx_nic_keep(struct zcrx_nic *nic);
 int zcrx_nic_reset(const char *ifname);
@@ -25,10 +29,13 @@ unsigned int zcrx_nic_ifindex(const struct zcrx_nic *nic);
 unsigned int zcrx_nic_rxq(const struct zcrx_nic *nic);
 const char *zcrx_nic_name(const struct zcrx_nic *nic);
 
+void zcrx_nic_move_files(struct zcrx_nic *nic, int min,
+			 int fds[ZCRX_NIC_FILES]);
 void zcrx_nic_keep_alone(struct zcrx_nic *nic);
 void zcrx_nic_wait_unbound(const struct zcrx_nic *nic);
 
 int zcrx_nic_steer(struct zcrx_nic *nic, int fd);
+int zcrx_nic_steer_early(struct zcrx_nic *nic, int fd);
 int zcrx_nic_unsteer(struct zcrx_nic *nic, int fd);
 bool zcrx_nic_is_steered(const struct zcrx_nic *nic, int fd);
 

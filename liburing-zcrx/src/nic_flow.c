@@ -140,6 +140,37 @@ int zcrx_flows_of_socket(int fd, struct zcrx_flow flows[ZCRX_MAX_FLOWS])
 }
 
 /**
+ * zcrx_flow_of_connecting() - the packets that will be for a socket
+ * @fd: a TCP socket, whose connect() is under way
+ * @flow: filled in
+ *
+ * SO_PEERNAME tells the peer before getpeername() does, of no other length.
+ *
+ * Return: 1, or a negative errno, with a sentence; -ENOTCONN: it is not.
+ */
+int zcrx_flow_of_connecting(int fd, struct zcrx_flow *flow)
+{
+	struct sockaddr_storage local, peer = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(local);
+	int ret = zcrx_socket_listens(fd);
+
+	memset(flow, 0, sizeof(*flow));
+	if (ret < 0)
+		return ret;
+	if (getsockname(fd, (struct sockaddr *)&local, &len) ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERNAME, &peer, &len))
+		return zcrx_fail(-errno, "socket %d is not connected: %s", fd,
+				 strerror(errno));
+	unmap_v4(&local);
+	unmap_v4(&peer);
+	flow->family = local.ss_family;
+	set_end(&local, &flow->dst, &flow->dport);
+	set_end(&peer, &flow->src, &flow->sport);
+
+	return 1;
+}
+
+/**
  * zcrx_flow_is_connection() - are both ends known?
  * @flow: the flow
  *

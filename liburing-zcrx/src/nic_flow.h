@@ -29,6 +29,7 @@ struct zcrx_flow {
 int zcrx_socket_name(int fd, bool remote, struct sockaddr_storage *addr);
 int zcrx_socket_listens(int fd);
 int zcrx_flows_of_socket(int fd, struct zcrx_flow flows[ZCRX_MAX_FLOWS]);
+int zcrx_flow_of_connecting(int fd, struct zcrx_flow *flow);
 bool zcrx_flow_is_connection(const struct zcrx_flow *flow);
 bool zcrx_flow_equal(const struct zcrx_flow *a, const struct zcrx_flow *b);
 

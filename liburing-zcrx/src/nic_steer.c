@@ -341,6 +341,28 @@ static int steer_flows(struct zcrx_nic *nic, struct zcrx_steered *steered)
 	return ret;
 }
 
+/* What @steered has the flows of */
+static int steer_socket(struct zcrx_nic *nic, struct zcrx_steered *steered)
+{
+	struct zcrx_steered *list;
+	int ret = 0;
+
+	if (find_steered(nic, steered->fd))
+		ret = zcrx_nic_unsteer(nic, steered->fd);
+	if (ret)
+		return ret;
+	list = realloc(nic->steered, (nic->nr_steered + 1) * sizeof(*list));
+	if (!list)
+		return zcrx_fail(-ENOMEM, "no memory to steer a connection");
+	nic->steered = list;
+	ret = nic->single ? 0 : steer_flows(nic, steered);
+	if (ret)
+		return ret;
+	list[nic->nr_steered++] = *steered;
+
+	return 0;
+}
+
 /**
  * zcrx_nic_steer() - have a socket's packets come to the queue
  * @nic: the queue
@@ -357,25 +379,33 @@ static int steer_flows(struct zcrx_nic *nic, struct zcrx_steered *steered)
  */
 int zcrx_nic_steer(struct zcrx_nic *nic, int fd)
 {
-	struct zcrx_steered steered = { .fd = fd }, *list;
+	struct zcrx_steered steered = { .fd = fd };
 	int ret = zcrx_flows_of_socket(fd, steered.flows);
 
 	if (ret < 0)
 		return ret;
 	steered.nr_flows = ret;
-	ret = find_steered(nic, fd) ? zcrx_nic_unsteer(nic, fd) : 0;
-	if (ret)
-		return ret;
-	list = realloc(nic->steered, (nic->nr_steered + 1) * sizeof(*list));
-	if (!list)
-		return zcrx_fail(-ENOMEM, "no memory to steer a connection");
-	nic->steered = list;
-	ret = nic->single ? 0 : steer_flows(nic, &steered);
-	if (ret)
-		return ret;
-	list[nic->nr_steered++] = steered;
 
-	return 0;
+	return steer_socket(nic, &steered);
+}
+
+/**
+ * zcrx_nic_steer_early() - the same, also before connect() has succeeded
+ * @nic: the queue
+ * @fd: a TCP socket that is connected, or whose connect() is under way
+ *
+ * Return: as zcrx_nic_steer(); -ENOTCONN: it is neither.
+ */
+int zcrx_nic_steer_early(struct zcrx_nic *nic, int fd)
+{
+	struct zcrx_steered steered = { .fd = fd };
+	int ret = zcrx_flow_of_connecting(fd, steered.flows);
+
+	if (ret < 0)
+		return ret;
+	steered.nr_flows = ret;
+
+	return steer_socket(nic, &steered);
 }
 
 static int undo(struct zcrx_nic *nic, const struct zcrx_steered *steered)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "ring.h"
 #include "syscall.h"
 
 #define NR_OPS		(ZCRX_OP_RECV_ZC + 1)
@@ -62,7 +63,13 @@ static int has_rbuf(int fd)
 	       try_flags(fd, ZCRX_ABI_REG_RBUF | UNKNOWN_FLAG) == -EINVAL;
 }
 
-static int probe_ring(int fd)
+/**
+ * zcrx_probe_ring() - zcrx_probe(), asked by a ring that is there
+ * @fd: the ring's
+ *
+ * Return: the same.
+ */
+int zcrx_probe_ring(int fd)
 {
 	int ret = has_opcode(fd);
 
@@ -91,7 +98,7 @@ int zcrx_probe(void)
 	fd = zcrx_sys_setup(1, &params);
 	if (fd < 0)
 		return fd;
-	ret = probe_ring(fd);
+	ret = zcrx_probe_ring(fd);
 	close(fd);
 
 	return ret;

@@ -19,6 +19,7 @@ struct zcrx_ring_sizes {
 	size_t	rbuf;
 };
 
+int zcrx_probe_ring(int fd);
 int zcrx_ring_register(const struct io_uring *ring, unsigned int opcode,
 		       void *arg, unsigned int nr_args);
 int zcrx_register_to_export(struct io_uring *ring, struct zcrx_params *params,

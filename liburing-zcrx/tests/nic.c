@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing-zcrx.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -1052,6 +1053,54 @@ static void entry_of_others(void)
 	pair_close(&p);
 }
 
+/* To a listener whose queue is full: nobody answers. */
+static int connect_to_full(const struct pair *p, int fds[2])
+{
+	struct sockaddr_in addr;
+	socklen_t len = sizeof(addr);
+
+	fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+	fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	if (listen(p->listener, 0) ||
+	    getsockname(p->listener, (struct sockaddr *)&addr, &len) ||
+	    connect(fds[0], (struct sockaddr *)&addr, len) ||
+	    !connect(fds[1], (struct sockaddr *)&addr, len) ||
+	    getsockname(fds[1], (struct sockaddr *)&addr, &len))
+		return -1;
+
+	return addr.sin_port;
+}
+
+static void steer_early(void)
+{
+	int tcp = socket(AF_INET, SOCK_STREAM, 0), fds[2], port;
+	struct zcrx_flow flow;
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	EXPECT(pair_open(&p));
+	port = connect_to_full(&p, fds);
+	flow = p.flow;
+	flow.sport = p.flow.dport;
+	flow.dport = port;
+	EXPECT(port > 0 && !zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(zcrx_nic_steer(nic, fds[1]) == -ENOTCONN);
+	EXPECT(!zcrx_nic_steer_early(nic, fds[1]));
+	EXPECT(fake_nic_queue_of(&flow) == 3);
+	EXPECT(!zcrx_nic_unsteer(nic, fds[1]) && fake_nic_queue_of(&flow) != 3);
+	EXPECT(!zcrx_nic_steer_early(nic, p.ours));
+	EXPECT(fake_nic_queue_of(&p.flow) == 3);
+	EXPECT(zcrx_nic_steer_early(nic, tcp) == -ENOTCONN);
+	EXPECT(zcrx_nic_steer_early(nic, -1) == -EBADF);
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	close(tcp);
+	close(fds[0]);
+	close(fds[1]);
+	pair_close(&p);
+}
+
 static void not_for_steering(void)
 {
 	int udp = socket(AF_INET, SOCK_DGRAM, 0);
@@ -1067,6 +1116,51 @@ static void not_for_steering(void)
 	EXPECT(as_found());
 	close(udp);
 	close(tcp);
+}
+
+/* One that need not ask the kernel makes no ring. */
+static void open_readable(void)
+{
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	fake_reset(FAKE_ENOSYS);
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open_readable(&nic, FAKE_NAME, -1));
+	EXPECT(!zcrx_nic_steer(nic, p.ours));
+	EXPECT(fake_nic_queue_of(&p.flow) == 3);
+	zcrx_nic_close(nic);
+	EXPECT(!fake.nr_calls && as_found());
+	EXPECT(zcrx_nic_open_readable(&nic, "no-such-nic", -1) == -ENODEV);
+	pair_close(&p);
+}
+
+/* Low numbers are free, and the record's lock is where the file has gone. */
+static void move_files(void)
+{
+	int before = dup(0), fds[ZCRX_NIC_FILES], i;
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	close(before);
+	begin();
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	for (i = 0; i < 2; i++) {
+		zcrx_nic_move_files(nic, 500, fds);
+		EXPECT(fds[0] >= 500 && fds[1] >= 500 && fds[0] != fds[1]);
+		EXPECT(fcntl(fds[0], F_GETFD) == FD_CLOEXEC);
+		EXPECT(fcntl(fds[1], F_GETFD) == FD_CLOEXEC);
+		EXPECT(resets() && open_nic(3) == -EBUSY);
+		EXPECT(!zcrx_nic_steer(nic, p.ours));
+	}
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	EXPECT(fcntl(fds[0], F_GETFD) < 0 && fcntl(fds[1], F_GETFD) < 0);
+	pair_close(&p);
+	EXPECT(dup(0) == before);
+	close(before);
 }
 
 /*
@@ -1423,7 +1517,10 @@ static const struct ktap_case cases[] = {
 	{ "steering: on mainline, each connection", rule_on_mainline },
 	{ "steering: undone though a child has the ring", bound_by_a_child },
 	{ "steering: undone so on mainline", bound_on_mainline },
+	{ "steering: not connected yet", steer_early },
 	{ "steering: wrong sockets", not_for_steering },
+	{ "steering: a kernel that need not be asked", open_readable },
+	{ "steering: file descriptors out of the way", move_files },
 	{ "two processes, both orders", both_orders },
 	{ "two processes, filters that were off", filters_for_two },
 	{ "a process dies", one_dies },
