@@ -75,10 +75,13 @@ int Nread(int fd, char *buf, size_t count, int prot)
 	return read_stream(libiperf_nread, fd, buf, count, prot);
 }
 
-/* A client's first call is this one, with the control connection. */
+/*
+ * A client's first call is this one, with the control connection, and the first for
+ * each stream: it says which test that belongs to.
+ */
 int Nwrite(int fd, const char *buf, size_t count, int prot)
 {
-	if (may_receive && prot == SOCK_STREAM)
+	if (may_receive && prot == SOCK_STREAM && !is_stream(buf, count, prot))
 		receive_prepare(fd);
 
 	return libiperf_nwrite(fd, buf, count, prot);
@@ -155,5 +158,5 @@ static void plugin_init(int argc, char **argv)
 __attribute__((destructor))
 static void plugin_exit(void)
 {
-	receive_write_stats();
+	receive_exit();
 }

@@ -30,15 +30,18 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "nic.h"
+#include "../../liburing-zcrx/src/ring.h"
+#include "files.h"
 #include "receive.h"
+#include "setup.h"
+#include "where.h"
 
 #define AREA_SIZE	(128 << 20)
 #define RBUF_ENTRIES	4096
 #define REFILL_ENTRIES	16384
 
-/* A file descriptor that programs don't count on being free */
-#define HIGH_FD		500
+/* Of a process that exits, with a thread that does not leave receive() */
+#define EXIT_PATIENCE_S	1
 
 /* So many are copied without holding up other threads. */
 #define MAX_PIECES	64
@@ -55,6 +58,7 @@ enum mode { MODE_UNTRIED, MODE_ZERO_COPY, MODE_REFUSED, MODE_PLAIN };
  * @lock: of everything here
  * @mode: read without the lock, too
  * @used: something was received
+ * @setup: the NIC, if we have set it up
  */
 struct receiver {
 	pthread_mutex_t		lock;
@@ -63,13 +67,13 @@ struct receiver {
 	struct io_uring		ring;
 	struct zcrx_area	area;
 	struct zcrx_ifq		ifq;
+	struct setup		setup;
 };
 
 static struct receive_settings settings;
 static struct receiver *rx;
-static int ring_fd = -1;	/* a child needs it, to close it */
-static struct stat ring_file;
 static struct nic nic;		/* if_idx is 0 as long as there is none */
+static char not_set_up[256];	/* why the NIC was taken as it was, if it was */
 static int failure;		/* why zero copy can't be had, a negative errno */
 static struct stat first_stderr;
 static bool said;
@@ -159,15 +163,17 @@ static void explain_register(int err)
 	else if (nr && nic.rxq >= (unsigned int)nr)
 		say_plain("%s has no receive queue %u, only 0 to %d: choose with %s",
 			  nic.name, nic.rxq, nr - 1, settings.queue_option);
-	else if (err == -EOPNOTSUPP)
-		say_plain("header split is off on %s, or its driver has no zero-copy receive: ethtool -G %s tcp-data-split on, or zcrx-split %s on",
-			  nic.name, nic.name, nic.name);
 	else if (err == -EEXIST)
 		say_plain("queue %u of %s is in use by another program: choose another with %s",
 			  nic.rxq, nic.name, settings.queue_option);
 	else if (err == -ENOMEM)
 		say_plain("%d MiB for queue %u of %s can't be locked: raise ulimit -l",
 			  AREA_SIZE >> 20, nic.rxq, nic.name);
+	else if (*not_set_up)
+		say_plain("%s", not_set_up);
+	else if (err == -EOPNOTSUPP)
+		say_plain("the driver of %s has no zero-copy receive, take a NIC of another kind",
+			  nic.name);
 	else
 		say_plain("can't register queue %u of %s: %s", nic.rxq,
 			  nic.name, strerror(-err));
@@ -194,15 +200,14 @@ static int make_ring(void)
 		return ret;
 	io_uring_ring_dontfork(&rx->ring);
 	move_ring_up(&rx->ring);
-	fstat(rx->ring.ring_fd, &ring_file);
-	ring_fd = rx->ring.ring_fd;
+	files_keep(FILE_RING, rx->ring.ring_fd);
 
 	return 0;
 }
 
 static void drop_ring(void)
 {
-	ring_fd = -1;
+	files_forget(FILE_RING);
 	close(rx->ring.ring_fd);
 }
 
@@ -239,6 +244,19 @@ static int register_queue(void)
 	return ret;
 }
 
+/* A NIC that can't be set up may have been, by an administrator. */
+static void set_up_nic(void)
+{
+	int has = zcrx_probe_ring(rx->ring.ring_fd);
+
+	*not_set_up = '\0';
+	if (has < 0 || !(has & ZCRX_HAS_RBUF))
+		return;
+	if (setup_open(&rx->setup, &nic, settings.dev,
+		       settings.rxq ? (int)nic.rxq : -1))
+		snprintf(not_set_up, sizeof(not_set_up), "%s", zcrx_error());
+}
+
 /*
  * Some 20 ms after a ring has gone, the kernel interrupts the threads that used
  * it: they would see EINTR without a signal. So a ring that is of no use loses
@@ -255,9 +273,12 @@ static int setup(int fd)
 	ret = make_ring();
 	if (ret)
 		return ret;
+	set_up_nic();
 	ret = register_queue();
-	if (ret)
+	if (ret) {
 		drop_ring();
+		setup_close(&rx->setup);
+	}
 
 	return ret;
 }
@@ -504,36 +525,36 @@ static void block_signals(sigset_t *before)
  * Nobody comes back from a signal's handler to a lock that is held, or jumps out
  * of it; iperf3 cancels its threads, at any instruction.
  */
-static void enter(struct outside *outside)
+static void shut_out(struct outside *outside)
 {
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &outside->cancel);
 	if (!without_signals)
 		block_signals(&outside->signals);
+}
+
+static void enter(struct outside *outside)
+{
+	shut_out(outside);
 	pthread_mutex_lock(&rx->lock);
 }
 
-static void leave(const struct outside *outside)
+static void restore(const struct outside *outside)
 {
-	pthread_mutex_unlock(&rx->lock);
 	if (!without_signals)
 		pthread_sigmask(SIG_SETMASK, &outside->signals, NULL);
 	pthread_setcancelstate(outside->cancel, NULL);
 }
 
-/* Unless the program has closed it, and has something else of that number */
-static void close_parents_ring(void)
+static void leave(const struct outside *outside)
 {
-	int fd = ring_fd;
-
-	ring_fd = -1;
-	if (fd >= 0 && is_file(fd, &ring_file))
-		close(fd);
+	pthread_mutex_unlock(&rx->lock);
+	restore(outside);
 }
 
 /* A child finds what its parent did, but the queue may have become free. */
 static void after_fork(void)
 {
-	close_parents_ring();
+	files_close_all();
 	if (failure && failure != -EEXIST)
 		set_mode(MODE_REFUSED);
 }
@@ -583,28 +604,19 @@ int receive_is_plain(void)
 	return !rx || get_mode() == MODE_PLAIN;
 }
 
-/**
- * receive_ring_among() - is one of these file descriptors not the program's?
- * @first: number of the first
- * @last: number of the last
- *
- * Return: the ring's number, -1 if it is none of them.
- */
-int receive_ring_among(unsigned int first, unsigned int last)
+static bool is_unprepared(int fd)
 {
-	int fd = ring_fd;
+	enum mode mode = get_mode();
 
-	if (fd < 0 || (unsigned int)fd < first || (unsigned int)fd > last)
-		return -1;
-
-	return is_file(fd, &ring_file) ? fd : -1;
+	return mode == MODE_UNTRIED ||
+	       (mode == MODE_ZERO_COPY && setup_is_new(&rx->setup, fd));
 }
 
 /**
- * receive_prepare() - register now, if that can be
- * @fd: connected TCP socket, the control connection for example
+ * receive_prepare() - register now, and steer a connection, if that can be
+ * @fd: TCP socket, the control connection for example
  *
- * If it can't be, receive() will say why.
+ * If the first can't be, receive() will say why.
  *
  * Return: 0 if nothing but that will come of receive().
  */
@@ -614,9 +626,10 @@ int receive_prepare(int fd)
 
 	if (receive_is_plain() || decides_nothing(fd))
 		return 0;
-	if (get_mode() == MODE_UNTRIED) {
+	if (is_unprepared(fd)) {
 		enter(&outside);
 		prepare_locked(fd);
+		setup_steer(&rx->setup, fd);
 		leave(&outside);
 	}
 
@@ -672,15 +685,12 @@ int receive(int fd, const struct iovec *iov, size_t count)
 	return ret;
 }
 
-/**
- * receive_write_stats() - what the kernel counted, if it received
- */
-void receive_write_stats(void)
+static void write_stats(void)
 {
 	struct zcrx_counters counters;
 	FILE *file;
 
-	if (!settings.stats || !rx || !rx->used)
+	if (!settings.stats || !rx->used)
 		return;
 	zcrx_read_counters(&rx->ifq, &counters);
 	file = fopen(settings.stats, "a");
@@ -692,4 +702,52 @@ void receive_write_stats(void)
 		(unsigned long long)counters.zc_bytes,
 		(unsigned long long)counters.copied_bytes, getpid());
 	fclose(file);
+}
+
+/* A number that is not the ring's any more is left alone. */
+static void close_ring(void)
+{
+	if (!files_has(FILE_RING))
+		rx->ring.ring_fd = -1;
+	files_forget(FILE_RING);
+	io_uring_queue_exit(&rx->ring);
+}
+
+/* A thread may be in receive() for good, with a handler that exits above it. */
+static bool lock_at_exit(void)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += EXIT_PATIENCE_S;
+
+	return !pthread_mutex_timedlock(&rx->lock, &until);
+}
+
+static void put_nic_back(void)
+{
+	struct outside outside;
+
+	shut_out(&outside);
+	if (lock_at_exit()) {
+		set_mode(MODE_PLAIN);
+		close_ring();
+		setup_close(&rx->setup);
+		pthread_mutex_unlock(&rx->lock);
+	}
+	restore(&outside);
+}
+
+/**
+ * receive_exit() - to be called last
+ *
+ * Says what the kernel counted, if it received, and puts the NIC back.
+ */
+void receive_exit(void)
+{
+	if (!rx)
+		return;
+	write_stats();
+	if (rx->setup.nic)
+		put_nic_back();
 }

@@ -14,7 +14,7 @@
  * @dev_option: how the user names an interface
  * @queue_option: and a queue
  * @dev: interface, NULL for the one that has the connection's address
- * @rxq: number of its queue, NULL for the last
+ * @rxq: number of its queue, NULL for whichever is best
  * @stats: file that gets a line of counters, NULL for none
  */
 struct receive_settings {
@@ -29,9 +29,8 @@ struct receive_settings {
 void receive_init(const struct receive_settings *settings);
 int receive_prepare(int fd);
 int receive_is_plain(void);
-int receive_ring_among(unsigned int first, unsigned int last);
 void receive_without_signals(void);
 int receive(int fd, const struct iovec *iov, size_t count);
-void receive_write_stats(void);
+void receive_exit(void);
 
 #endif

@@ -19,6 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "receive.h"
 
 /* What the kernel reads at once, at most */
@@ -350,12 +351,12 @@ int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t addr_len)
 
 /*
  * Programs that close all numbers, as those do that go to the background, don't
- * mean the ring's. To them, nothing is open there.
+ * mean ours. To them, nothing is open there.
  */
 
 int close(int fd)
 {
-	if (receive_ring_among(fd, fd) < 0)
+	if (files_among(fd, fd) < 0)
 		return real.close(fd);
 	errno = EBADF;
 
@@ -364,14 +365,14 @@ int close(int fd)
 
 int close_range(unsigned int first, unsigned int last, int flags)
 {
-	int ring = receive_ring_among(first, last), ret = 0;
+	int own = files_among(first, last), ret = 0;
 
-	if (ring < 0)
+	if (own < 0)
 		return real.close_range(first, last, flags);
-	if ((unsigned int)ring > first)
-		ret = real.close_range(first, ring - 1, flags);
-	if (!ret && (unsigned int)ring < last)
-		ret = real.close_range(ring + 1, last, flags);
+	if ((unsigned int)own > first)
+		ret = real.close_range(first, own - 1, flags);
+	if (!ret && (unsigned int)own < last)
+		ret = close_range(own + 1, last, flags);
 
 	return ret;
 }
@@ -380,7 +381,7 @@ void closefrom(int first)
 {
 	if (first < 0)
 		first = 0;
-	if (receive_ring_among(first, UINT_MAX) < 0)
+	if (files_among(first, UINT_MAX) < 0)
 		real.closefrom(first);
 	else
 		close_range(first, UINT_MAX, 0);
@@ -464,5 +465,5 @@ static void run_init(void)
 __attribute__((destructor))
 static void run_exit(void)
 {
-	receive_write_stats();
+	receive_exit();
 }

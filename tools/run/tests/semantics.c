@@ -766,6 +766,7 @@ static void lowest_number(void)
 	after = dup(0);
 	close(after);
 	printf(" %s", before == after ? "same" : "taken");
+	printf(" %s", pair.peer == pair.fd + 1 ? "next" : "taken");
 	close_pair(&pair);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
-#ifndef ZCRX_TOOLS_NIC_H
-#define ZCRX_TOOLS_NIC_H
+#ifndef ZCRX_TOOLS_WHERE_H
+#define ZCRX_TOOLS_WHERE_H
 
 #include <net/if.h>
 #include <stdbool.h>

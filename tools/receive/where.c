@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "nic.h"
+#include "where.h"
 
 /* A listener for both families sees IPv4 addresses as ::ffff:a.b.c.d. */
 static void unmap_v4(struct sockaddr_storage *addr)
