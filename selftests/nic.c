@@ -287,9 +287,19 @@ static unsigned int count_rxqs(void)
 	return nr;
 }
 
-static bool allow_huge_pages(unsigned int nr)
+#define HUGE_PAGES	"/proc/sys/vm/nr_overcommit_hugepages"
+
+static unsigned int old_huge_pages;
+
+static bool allow_huge_pages(void)
 {
-	return nic_run("echo %u > /proc/sys/vm/nr_overcommit_hugepages", nr);
+	FILE *f = fopen(HUGE_PAGES, "r");
+	bool known = f && fscanf(f, "%u", &old_huge_pages) == 1;
+
+	if (f)
+		fclose(f);
+
+	return known && nic_run("echo %u > " HUGE_PAGES, MAX_HUGE_PAGES);
 }
 
 static void nic_restore(void)
@@ -301,7 +311,7 @@ static void nic_restore(void)
 	nic_set_rx_ring(old_rx_ring);
 	nic_set_split("auto");
 	if (nic.chunk > NIC_PAGE)
-		allow_huge_pages(0);
+		nic_run("echo %u > " HUGE_PAGES, old_huge_pages);
 }
 
 /**
@@ -355,7 +365,7 @@ void nic_setup(void)
 	be_charged();
 	main_pid = getpid();
 	atexit(nic_restore);
-	if (nic.chunk > NIC_PAGE && !allow_huge_pages(MAX_HUGE_PAGES))
+	if (nic.chunk > NIC_PAGE && !allow_huge_pages())
 		ksft_exit_skip("no huge pages for chunks of %u bytes: CONFIG_HUGETLBFS?\n",
 			       nic.chunk);
 	if (!nic_configure())

@@ -253,7 +253,7 @@ TEST_F_TIMEOUT(steer, single_bytes_elsewhere, TIMEOUT_S)
 	receive_single_bytes(_metadata, r, &stats);
 	EXPECT_EQ(0, stats.zc_bytes);
 	/* The last one is not full. */
-	EXPECT_LE(10ULL * (r->nr_chunk_uses - 1) * CHUNK, 11 * r->bytes);
+	EXPECT_LE(10ULL * (r->nr_chunk_uses - 1) * nic.chunk, 11 * r->bytes);
 	/* With a chunk each, it would take more than twice as many. */
 	EXPECT_LT(2 * r->nr_chunk_uses, r->nr_pieces);
 }

@@ -232,8 +232,8 @@ static int area_set_dma_addrs(struct zcrx_area *area)
  * Once for all: who hands a chunk to the device or takes it back syncs it, as
  * page pools and their drivers do.
  *
- * Return: 0, -ERANGE if a chunk is not contiguous for the device, -ENOMEM, or
- * why the device can't.
+ * Return: 0, -ERANGE if a chunk is not contiguous for the device, -EOPNOTSUPP if
+ * it takes no pieces of that size, -ENOMEM, or why the device can't.
  */
 int zcrx_area_dma_map(struct zcrx_area *area, struct device *dev)
 {
@@ -242,8 +242,9 @@ int zcrx_area_dma_map(struct zcrx_area *area, struct device *dev)
 	int ret;
 
 	/* No segment ends within a chunk. */
-	max_seg = max(ALIGN_DOWN(dma_get_max_seg_size(dev), chunk_size),
-		      chunk_size);
+	max_seg = ALIGN_DOWN(dma_get_max_seg_size(dev), chunk_size);
+	if (!max_seg)
+		return -EOPNOTSUPP;
 	ret = sg_alloc_table_from_pages_segment(&area->sgt, area->pages,
 						area->nr_pages, 0,
 						(size_t)area->nr_pages << PAGE_SHIFT,

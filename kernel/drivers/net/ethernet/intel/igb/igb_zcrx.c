@@ -38,6 +38,7 @@ struct igb_zcrx {
 
 /* A buffer has one frame at most, so more would stay empty. */
 #define IGB_ZCRX_MAX_ORDER	get_order(MAX_JUMBO_FRAME_SIZE)
+#define IGB_ZCRX_MAX_PAGES	4
 
 /* How long to wait for memory */
 #define IGB_ZCRX_RETRY_MS	10
@@ -353,30 +354,48 @@ static struct sk_buff *igb_zcrx_begin_skb(struct igb_ring *ring,
 	return skb;
 }
 
+static bool igb_zcrx_alloc_pages(struct page **pages, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		pages[i] = dev_alloc_page();
+		if (unlikely(!pages[i]))
+			goto err;
+	}
+
+	return true;
+
+err:
+	while (i--)
+		put_page(pages[i]);
+	return false;
+}
+
 /* The rest of a frame that was not split: fill up the linear part, where
- * headers are parsed, then go on in pages. Neither these nor those of @src are
- * in high memory.
+ * headers are parsed, then go on in pages. Single ones: all behind this frame
+ * wait until it gets them. Neither these nor those of @src are in high memory.
  */
 static bool igb_zcrx_copy_payload(struct sk_buff *skb, struct page *src,
 				  unsigned int len)
 {
 	unsigned int nr = skb_shinfo(skb)->nr_frags;
 	unsigned int head = nr ? 0 : min(len, IGB_RX_HDR_LEN - skb->len);
+	struct page *pages[IGB_ZCRX_MAX_PAGES], **page = pages;
 	void *data = page_address(src);
-	struct page *page = NULL;
+	unsigned int part;
 
-	if (len > head) {
-		page = dev_alloc_pages(get_order(len - head));
-		if (!page)
-			return false;
-	}
+	BUILD_BUG_ON(IGB_ZCRX_MAX_PAGES < 1 << IGB_ZCRX_MAX_ORDER);
+	if (!igb_zcrx_alloc_pages(pages, DIV_ROUND_UP(len - head, PAGE_SIZE)))
+		return false;
 
 	if (head)
 		skb_put_data(skb, data, head);
 
-	if (page) {
-		memcpy(page_address(page), data + head, len - head);
-		skb_add_rx_frag(skb, nr, page, 0, len - head, page_size(page));
+	for (data += head, len -= head; len; data += part, len -= part) {
+		part = min(len, PAGE_SIZE);
+		memcpy(page_address(*page), data, part);
+		skb_add_rx_frag(skb, nr++, *page++, 0, part, PAGE_SIZE);
 	}
 
 	return true;
@@ -398,7 +417,7 @@ static bool igb_zcrx_add_payload(struct igb_ring *ring, struct sk_buff *skb,
 		skb_mark_for_recycle(skb);
 	} else {
 		page = netmem_host_page(buf->netmem);
-		if (!page)
+		if (!page || WARN_ON_ONCE(len > igb_zcrx_buffer_size(ring)))
 			IGB_ZCRX_CB(skb)->drop = true;
 		else if (!igb_zcrx_copy_payload(skb, page, len))
 			return false;
