@@ -57,13 +57,16 @@ enum mode { MODE_UNTRIED, MODE_ZERO_COPY, MODE_REFUSED, MODE_PLAIN };
 
 /**
  * struct receiver - what a process has, zero in a forked child
- * @lock: of everything here
+ * @lock: of everything here, but of @setup only until the NIC has been set up
+ * @steering: of @setup from then on; may take seconds, while others receive. Who
+ *	needs both takes @lock first
  * @mode: read without the lock, too
  * @used: something was received
  * @setup: the NIC, if we have set it up
  */
 struct receiver {
 	pthread_mutex_t		lock;
+	pthread_mutex_t		steering;
 	enum mode		mode;
 	bool			used;
 	struct io_uring		ring;
@@ -162,17 +165,17 @@ static void explain_register(int err)
 			  name.release);
 	else if (err == -EPERM)
 		say_plain("zero copy needs CAP_NET_ADMIN, and io_uring to be allowed (sysctl kernel.io_uring_disabled): run as root");
+	else if (err == -ENOMEM)
+		say_plain("%d MiB for queue %u of %s can't be locked: raise ulimit -l",
+			  AREA_SIZE >> 20, nic.rxq, nic.name);
+	else if (*not_set_up)
+		say_plain("%s", not_set_up);
 	else if (nr && nic.rxq >= (unsigned int)nr)
 		say_plain("%s has no receive queue %u, only 0 to %d: choose with %s",
 			  nic.name, nic.rxq, nr - 1, settings.queue_option);
 	else if (err == -EEXIST)
 		say_plain("queue %u of %s is in use by another program: choose another with %s",
 			  nic.rxq, nic.name, settings.queue_option);
-	else if (err == -ENOMEM)
-		say_plain("%d MiB for queue %u of %s can't be locked: raise ulimit -l",
-			  AREA_SIZE >> 20, nic.rxq, nic.name);
-	else if (*not_set_up)
-		say_plain("%s", not_set_up);
 	else if (err == -EOPNOTSUPP)
 		say_plain("the driver of %s has no zero-copy receive, take a NIC of another kind",
 			  nic.name);
@@ -628,6 +631,27 @@ static bool is_unprepared(int fd)
 	       (mode == MODE_ZERO_COPY && setup_is_new(&rx->setup, fd));
 }
 
+/* Zero copy is to be had, but not for this connection: said once. */
+static void steer_locked(int fd)
+{
+	int ret = setup_steer(&rx->setup, fd);
+
+	if (ret && !said)
+		say("%s", zcrx_error());
+	said |= !!ret;
+}
+
+/**
+ * receive_reconnect() - a socket is about to be connected, perhaps not for the
+ *			 first time
+ * @fd: it
+ */
+void receive_reconnect(int fd)
+{
+	if (rx)
+		setup_forget(&rx->setup, fd);
+}
+
 /**
  * receive_prepare() - register now, and steer a connection, if that can be
  * @fd: TCP socket, the control connection for example
@@ -645,8 +669,11 @@ int receive_prepare(int fd)
 	if (is_unprepared(fd)) {
 		enter(&outside);
 		prepare_locked(fd);
-		setup_steer(&rx->setup, fd);
-		leave(&outside);
+		pthread_mutex_unlock(&rx->lock);
+		pthread_mutex_lock(&rx->steering);
+		steer_locked(fd);
+		pthread_mutex_unlock(&rx->steering);
+		restore(&outside);
 	}
 
 	return 1;
@@ -730,25 +757,34 @@ static void close_ring(void)
 }
 
 /* A thread may be in receive() for good, with a handler that exits above it. */
-static bool lock_at_exit(void)
+static bool lock_at_exit(pthread_mutex_t *lock)
 {
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += EXIT_PATIENCE_S;
 
-	return !pthread_mutex_timedlock(&rx->lock, &until);
+	return !pthread_mutex_timedlock(lock, &until);
 }
 
 static void put_nic_back(void)
 {
+	if (!rx->setup.nic || !lock_at_exit(&rx->steering))
+		return;
+	close_ring();
+	setup_close(&rx->setup);
+	pthread_mutex_unlock(&rx->steering);
+}
+
+/* From now on, threads that are still there set nothing up. */
+static void end(void)
+{
 	struct outside outside;
 
 	shut_out(&outside);
-	if (lock_at_exit()) {
+	if (lock_at_exit(&rx->lock)) {
 		set_mode(MODE_PLAIN);
-		close_ring();
-		setup_close(&rx->setup);
+		put_nic_back();
 		pthread_mutex_unlock(&rx->lock);
 	}
 	restore(&outside);
@@ -764,6 +800,5 @@ void receive_exit(void)
 	if (!rx)
 		return;
 	write_stats();
-	if (rx->setup.nic)
-		put_nic_back();
+	end();
 }

@@ -27,6 +27,7 @@ struct receive_settings {
 };
 
 void receive_init(const struct receive_settings *settings);
+void receive_reconnect(int fd);
 int receive_prepare(int fd);
 int receive_is_plain(void);
 void receive_without_signals(void);

@@ -6,7 +6,7 @@
  * since, or has become another socket's number, need not be watched. A new socket
  * takes the place of the old one of its number.
  *
- * All but setup_is_new() are called by one thread at a time.
+ * All but setup_is_new() and setup_forget() are called by one thread at a time.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -146,16 +146,33 @@ static int steer(struct setup *setup, int fd)
  *
  * One that can't be steered is received by copying, and not tried again, unless
  * it is not one yet.
+ *
+ * Return: 0, or a negative errno of one that could not be: zcrx_error() says why.
  */
-void setup_steer(struct setup *setup, int fd)
+int setup_steer(struct setup *setup, int fd)
 {
 	uint64_t cookie;
+	int ret = 0;
 
 	if (!setup_is_new(setup, fd))
-		return;
+		return 0;
 	cookie = cookie_of(fd);
-	if (is_in_reach(setup) && comes_here(setup, fd) &&
-	    steer(setup, fd) == -ENOTCONN)
-		return;
+	if (is_in_reach(setup) && comes_here(setup, fd))
+		ret = steer(setup, fd);
+	if (ret == -ENOTCONN)
+		return 0;
 	__atomic_store_n(&setup->steered[fd], cookie, __ATOMIC_RELAXED);
+
+	return ret;
+}
+
+/**
+ * setup_forget() - a socket may get other addresses
+ * @setup: the NIC, or nothing
+ * @fd: the socket
+ */
+void setup_forget(struct setup *setup, int fd)
+{
+	if (fd >= 0 && fd < SETUP_MAX_FD)
+		__atomic_store_n(&setup->steered[fd], 0, __ATOMIC_RELAXED);
 }

@@ -29,6 +29,7 @@ struct setup {
 int setup_open(struct setup *setup, struct nic *nic, const char *dev, int rxq);
 void setup_close(struct setup *setup);
 bool setup_is_new(const struct setup *setup, int fd);
-void setup_steer(struct setup *setup, int fd);
+int setup_steer(struct setup *setup, int fd);
+void setup_forget(struct setup *setup, int fd);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "../../liburing-zcrx/src/nic.h"
 #include "where.h"
 
 /* A listener for both families sees IPv4 addresses as ::ffff:a.b.c.d. */
@@ -155,11 +156,14 @@ bool nic_is_loopback(int fd)
  * @rxq: number of the queue, or NULL for the last
  * @fd: the connection
  *
+ * Of a VLAN, it is the interface below.
+ *
  * Return: 0; -ENODEV: there is no interface of that name; -EADDRNOTAVAIL: no
  * interface has the connection's address; or another negative errno.
  */
 int nic_choose(struct nic *nic, const char *name, const char *rxq, int fd)
 {
+	char below[IFNAMSIZ];
 	int ret, nr;
 
 	if (name) {
@@ -169,6 +173,10 @@ int nic_choose(struct nic *nic, const char *name, const char *rxq, int fd)
 		if (ret)
 			return ret;
 	}
+	ret = zcrx_nic_named(below, nic->name);
+	if (ret)
+		return ret;
+	memcpy(nic->name, below, sizeof(nic->name));
 	nic->if_idx = if_nametoindex(nic->name);
 	if (!nic->if_idx)
 		return -ENODEV;

@@ -339,9 +339,11 @@ ssize_t readv(int fd, const struct iovec *iov, int nr)
 /* The first segments shall find the queue registered: see receive.c. */
 int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t addr_len)
 {
-	int ret = real.connect(fd, addr, addr_len);
-	int saved = errno;
+	int ret, saved;
 
+	receive_reconnect(fd);
+	ret = real.connect(fd, addr, addr_len);
+	saved = errno;
 	if ((!ret || errno == EINPROGRESS) && !receive_is_plain() && is_tcp(fd))
 		receive_prepare(fd);
 	errno = saved;

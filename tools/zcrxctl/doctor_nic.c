@@ -151,7 +151,7 @@ static void check_split(struct checks *checks, const char *ifname,
 		check_mend(checks, "sudo zcrxctl doctor %s", ifname);
 	} else {
 		check(checks, name, CHECK_MISSING,
-		      "header split is off: queue objects, zcrx_queue_open(3), switch it on themselves, other programs do not");
+		      "header split is off: queue objects, zcrx_queue_open(3), zcrx-run and zcrx-iperf3 switch it on themselves, other programs do not");
 		check_mend(checks, "ethtool -G %s tcp-data-split on, or zcrx-split %s on where ethtool can't",
 			   ifname, ifname);
 	}
@@ -275,7 +275,7 @@ static void check_steering(struct checks *checks, const char *ifname,
 	    !strcmp(nic->driver, "mlx5_core"))
 		return;
 	check(checks, "ntuple", CHECK_NOTE,
-	      "filters for single flows are off: queue objects switch them on unless RFS is configured, other programs do not");
+	      "filters for single flows are off: queue objects, zcrx-run and zcrx-iperf3 switch them on unless RFS is configured, other programs do not");
 	check_mend(checks, "ethtool -K %s ntuple on", ifname);
 }
 
