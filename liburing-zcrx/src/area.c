@@ -9,37 +9,6 @@
 #include <unistd.h>
 
 #define HUGE_SHIFT	21
-#define HUGE_SIZE	((size_t)1 << HUGE_SHIFT)
-
-static void *map(size_t size, int flags)
-{
-	return mmap(NULL, size, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-}
-
-/* Where the kernel can use huge pages by itself, and is asked to */
-static void *map_aligned(size_t size)
-{
-	uint8_t *addr = map(size + HUGE_SIZE, 0), *start;
-
-	if (addr == MAP_FAILED)
-		return addr;
-	start = addr + (-(uintptr_t)addr & (HUGE_SIZE - 1));
-	if (start != addr)
-		munmap(addr, start - addr);
-	munmap(start + size, addr + HUGE_SIZE - start);
-	madvise(start, size, MADV_HUGEPAGE);
-
-	return start;
-}
-
-static void *map_area(size_t size, unsigned int flags)
-{
-	if (flags & ZCRX_AREA_HUGE)
-		return map(size, MAP_HUGETLB | HUGE_SHIFT << MAP_HUGE_SHIFT);
-
-	return size < HUGE_SIZE ? map(size, 0) : map_aligned(size);
-}
 
 /**
  * zcrx_area_alloc() - allocate memory to receive into
@@ -51,18 +20,22 @@ static void *map_area(size_t size, unsigned int flags)
  */
 int zcrx_area_alloc(struct zcrx_area *area, size_t size, unsigned int flags)
 {
-	size_t page_size = flags & ZCRX_AREA_HUGE ? HUGE_SIZE :
-			   (size_t)sysconf(_SC_PAGESIZE);
+	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
+	int map_flags = MAP_PRIVATE | MAP_ANONYMOUS;
 	void *addr;
 
 	if (!size || flags & ~ZCRX_AREA_HUGE)
 		return -EINVAL;
 
-	if (size > SIZE_MAX - 2 * HUGE_SIZE)
+	if (flags & ZCRX_AREA_HUGE) {
+		page_size = (size_t)1 << HUGE_SHIFT;
+		map_flags |= MAP_HUGETLB | HUGE_SHIFT << MAP_HUGE_SHIFT;
+	}
+	if (size > SIZE_MAX - page_size)
 		return -ENOMEM;
 	size = (size + page_size - 1) & ~(page_size - 1);
 
-	addr = map_area(size, flags);
+	addr = mmap(NULL, size, PROT_READ | PROT_WRITE, map_flags, -1, 0);
 	if (addr == MAP_FAILED)
 		return -errno;
 	area->addr = addr;

@@ -260,12 +260,6 @@ static void area_alloc(void)
 	p[area.size - 1] = 1;
 	zcrx_area_free(&area);
 	EXPECT(!area.addr && !area.size);
-
-	EXPECT(!zcrx_area_alloc(&area, (3 << 20) + 1, 0));
-	EXPECT(area.size == (3 << 20) + 4096);
-	EXPECT(!((uintptr_t)area.addr % (2 << 20)));
-	memset(area.addr, 1, area.size);
-	zcrx_area_free(&area);
 }
 
 static void area_alloc_huge(void)

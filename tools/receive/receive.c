@@ -37,8 +37,6 @@
 #include "where.h"
 
 #define AREA_SIZE	(128 << 20)
-#define LARGE_CHUNK	(16 << 10)
-#define LARGE_MTU	8192
 #define RBUF_ENTRIES	4096
 #define REFILL_ENTRIES	16384
 
@@ -227,34 +225,20 @@ static int alloc_area(void)
 	return ret;
 }
 
-static int register_area(unsigned int chunk_size)
+static int register_queue(void)
 {
 	struct zcrx_params params = {
 		.if_idx		= nic.if_idx,
 		.rxq		= nic.rxq,
-		.chunk_size	= chunk_size,
 		.refill_entries	= REFILL_ENTRIES,
 		.rbuf_entries	= RBUF_ENTRIES,
 	};
-
-	return zcrx_register(&rx->ring, &params, &rx->area, 1, &rx->ifq);
-}
-
-/*
- * A frame that is larger than a page costs less in one piece. Not all drivers can,
- * and there is not always memory that is.
- */
-static int register_queue(void)
-{
 	int ret;
 
 	ret = alloc_area();
 	if (ret)
 		return ret;
-	ret = nic_mtu(&nic) < LARGE_MTU ? -EOPNOTSUPP :
-					  register_area(LARGE_CHUNK);
-	if (ret == -EOPNOTSUPP || ret == -ERANGE)
-		ret = register_area(0);
+	ret = zcrx_register(&rx->ring, &params, &rx->area, 1, &rx->ifq);
 	if (ret)
 		zcrx_area_free(&rx->area);
 	else

@@ -114,29 +114,6 @@ int nic_nr_queues(const struct nic *nic)
 }
 
 /**
- * nic_mtu() - how large are the packets of an interface?
- * @nic: the interface
- *
- * Return: its MTU in bytes, 0 if it is not known.
- */
-unsigned int nic_mtu(const struct nic *nic)
-{
-	unsigned int mtu = 0;
-	char path[64];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/sys/class/net/%s/mtu", nic->name);
-	file = fopen(path, "r");
-	if (!file)
-		return 0;
-	if (fscanf(file, "%u", &mtu) != 1)
-		mtu = 0;
-	fclose(file);
-
-	return mtu;
-}
-
-/**
  * nic_is_loopback() - is a connection over loopback?
  * @fd: the connection
  *

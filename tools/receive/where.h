@@ -20,6 +20,5 @@ struct nic {
 bool nic_is_loopback(int fd);
 int nic_choose(struct nic *nic, const char *name, const char *rxq, int fd);
 int nic_nr_queues(const struct nic *nic);
-unsigned int nic_mtu(const struct nic *nic);
 
 #endif
