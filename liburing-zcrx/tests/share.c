@@ -37,12 +37,6 @@
 #define WAIT_MS		10000
 #define QUEUE		3	/* the one that is picked */
 
-static const struct if_nameindex names[] = {
-	{ FAKE_IFINDEX, FAKE_NAME },
-	{ FAKE_VLAN, "eth0.5" },
-	{ FAKE_VLAN + 1, "lo" },
-};
-
 /* Exit status of the exporter */
 enum {
 	SERVED,
@@ -58,31 +52,6 @@ static int ret_allow;
 static const char *ifname;
 static pid_t exporter;
 static int sock;
-
-unsigned int __wrap_if_nametoindex(const char *name);
-char *__wrap_if_indextoname(unsigned int ifindex, char *name);
-
-unsigned int __wrap_if_nametoindex(const char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(names); i++)
-		if (!strcmp(name, names[i].if_name))
-			return names[i].if_index;
-
-	return 0;
-}
-
-char *__wrap_if_indextoname(unsigned int ifindex, char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(names); i++)
-		if (ifindex == names[i].if_index)
-			return strcpy(name, names[i].if_name);
-
-	return NULL;
-}
 
 static unsigned int nr_files(void)
 {

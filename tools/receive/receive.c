@@ -618,11 +618,12 @@ static bool is_unprepared(int fd)
 /* Zero copy is to be had, but not for this connection: said once. */
 static void steer_locked(int fd)
 {
-	int ret = setup_steer(&rx->setup, fd);
+	static bool told;
 
-	if (ret && !said)
-		say("%s", zcrx_error());
-	said |= !!ret;
+	if (!setup_steer(&rx->setup, fd) || told)
+		return;
+	say("%s", zcrx_error());
+	told = true;
 }
 
 /**

@@ -37,41 +37,11 @@
 #define RULES		"allow eth0 bin sys @proxy\n"
 
 int zcrxd_main(int argc, char **argv);
-unsigned int __wrap_if_nametoindex(const char *name);
-char *__wrap_if_indextoname(unsigned int ifindex, char *name);
 
 static char dir[] = "/tmp/zcrxd-XXXXXX";
 static char config_path[64], socket_path[64], log_path[64];
 static struct fake_settings found;
 static pid_t daemon_pid;
-
-/* Loopback has not the index that the NIC goes by. */
-static const struct if_nameindex names[] = {
-	{ FAKE_IFINDEX, FAKE_NAME },
-	{ FAKE_VLAN + 1, "lo" },
-};
-
-unsigned int __wrap_if_nametoindex(const char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(names); i++)
-		if (!strcmp(name, names[i].if_name))
-			return names[i].if_index;
-
-	return 0;
-}
-
-char *__wrap_if_indextoname(unsigned int ifindex, char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(names); i++)
-		if (ifindex == names[i].if_index)
-			return strcpy(name, names[i].if_name);
-
-	return NULL;
-}
 
 /*
  * The daemon
