@@ -186,6 +186,7 @@ static void set_up(const struct options *opt, struct zcrx_area *area)
 	struct zcrx_params params = {
 		.if_idx		= nodev ? 0 : if_nametoindex(opt->ifname),
 		.rxq		= opt->rxq,
+		.chunk_size	= ZCRX_CHUNK_BY_MTU,
 		.flags		= nodev ? ZCRX_ABI_REG_NODEV : 0,
 		.refill_entries	= ENTRIES,
 		.rbuf_entries	= opt->cqe32 ? 0 : ENTRIES,

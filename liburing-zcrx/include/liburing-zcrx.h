@@ -63,8 +63,13 @@ extern "C" {
 /* IORING_OP_RECV_ZC, which liburing before 2.10 does not know */
 #define ZCRX_OP_RECV_ZC		58
 
-/* zcrx_area_alloc(): take huge pages of 2 MiB */
+/* zcrx_area_alloc(): take huge pages of 2 MiB, from the system's pool */
 #define ZCRX_AREA_HUGE		(1U << 0)
+/* zcrx_area_alloc(): ask for such pages, as far as the kernel has some itself */
+#define ZCRX_AREA_THP		(1U << 1)
+
+/* Chunks that have room for a packet, or pages where these can't be had */
+#define ZCRX_CHUNK_BY_MTU	1U
 
 /* zcrx_probe() */
 #define ZCRX_HAS_CQE32		(1U << 0)
@@ -84,8 +89,8 @@ struct zcrx_area {
  * struct zcrx_params - what to register
  * @if_idx: index of the network interface, see if_nametoindex(3)
  * @rxq: index of its receive queue
- * @chunk_size: in: bytes that the NIC gets in one piece, a power of two, or 0
- *		for a page; out: what it is
+ * @chunk_size: in: bytes that the NIC gets in one piece, a power of two; 0: a
+ *		page; or ZCRX_CHUNK_BY_MTU; out: what it is
  * @refill_entries: in: size of the refill ring; out: rounded up to a power of
  *		    two
  * @rbuf_entries: in: size of the rbuf ring, 0 to get a 32-byte CQE for each

@@ -9,33 +9,61 @@
 #include <unistd.h>
 
 #define HUGE_SHIFT	21
+#define HUGE_SIZE	((size_t)1 << HUGE_SHIFT)
+
+static void *map(size_t size, int flags)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+}
+
+/* The kernel uses its own huge pages where they fit, if it is asked to. */
+static void *map_for_thp(size_t size)
+{
+	uint8_t *addr = map(size + HUGE_SIZE, 0), *start;
+
+	if (addr == MAP_FAILED)
+		return addr;
+	start = addr + (-(uintptr_t)addr & (HUGE_SIZE - 1));
+	if (start != addr)
+		munmap(addr, start - addr);
+	munmap(start + size, addr + HUGE_SIZE - start);
+	madvise(start, size, MADV_HUGEPAGE);
+
+	return start;
+}
+
+static void *map_area(size_t size, unsigned int flags)
+{
+	if (flags & ZCRX_AREA_HUGE)
+		return map(size, MAP_HUGETLB | HUGE_SHIFT << MAP_HUGE_SHIFT);
+
+	return flags & ZCRX_AREA_THP ? map_for_thp(size) : map(size, 0);
+}
 
 /**
  * zcrx_area_alloc() - allocate memory to receive into
  * @area: filled in
  * @size: in bytes, rounded up to whole pages
- * @flags: ZCRX_AREA_HUGE or 0
+ * @flags: ZCRX_AREA_HUGE, ZCRX_AREA_THP or 0
  *
- * Return: 0; -EINVAL; -ENOMEM, also for want of huge pages.
+ * Return: 0; -EINVAL; -ENOMEM, with ZCRX_AREA_HUGE also for want of huge pages.
  */
 int zcrx_area_alloc(struct zcrx_area *area, size_t size, unsigned int flags)
 {
-	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
-	int map_flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	size_t page_size = flags & ZCRX_AREA_HUGE ? HUGE_SIZE :
+			   (size_t)sysconf(_SC_PAGESIZE);
 	void *addr;
 
-	if (!size || flags & ~ZCRX_AREA_HUGE)
+	if (!size || (flags && flags != ZCRX_AREA_HUGE &&
+		      flags != ZCRX_AREA_THP))
 		return -EINVAL;
 
-	if (flags & ZCRX_AREA_HUGE) {
-		page_size = (size_t)1 << HUGE_SHIFT;
-		map_flags |= MAP_HUGETLB | HUGE_SHIFT << MAP_HUGE_SHIFT;
-	}
-	if (size > SIZE_MAX - page_size)
+	if (size > SIZE_MAX - 2 * HUGE_SIZE)
 		return -ENOMEM;
 	size = (size + page_size - 1) & ~(page_size - 1);
 
-	addr = mmap(NULL, size, PROT_READ | PROT_WRITE, map_flags, -1, 0);
+	addr = map_area(size, flags);
 	if (addr == MAP_FAILED)
 		return -errno;
 	area->addr = addr;

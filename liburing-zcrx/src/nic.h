@@ -133,6 +133,8 @@ struct zcrx_nic_info {
 	struct zcrx_nic_queue	*queues;
 };
 
+unsigned int zcrx_chunk_by_mtu(unsigned int ifindex, size_t mem_size);
+
 int zcrx_nic_describe(const char *ifname, struct zcrx_nic_info *info);
 void zcrx_nic_info_free(struct zcrx_nic_info *info);
 

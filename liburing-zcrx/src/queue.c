@@ -3,6 +3,7 @@
  * Queue objects: opening, closing, and choosing a back end.
  */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -84,11 +85,13 @@ int zcrx_queue_setup_ring(struct zcrx_queue *q, unsigned int flags,
  * zcrx_queue_setup_memory() - take the caller's memory, or allocate some
  * @q: the queue
  * @opts: the caller's
+ * @area_flags: of zcrx_area_alloc(), to allocate with
  *
  * Return: 0 or a negative errno, with sentence.
  */
 int zcrx_queue_setup_memory(struct zcrx_queue *q,
-			    const struct zcrx_queue_opts *opts)
+			    const struct zcrx_queue_opts *opts,
+			    unsigned int area_flags)
 {
 	size_t size = opts->mem_size ? opts->mem_size : DEFAULT_MEM_SIZE;
 
@@ -98,7 +101,7 @@ int zcrx_queue_setup_memory(struct zcrx_queue *q,
 		q->area.size = size;
 		return 0;
 	}
-	if (zcrx_area_alloc(&q->area, size, 0))
+	if (zcrx_area_alloc(&q->area, size, area_flags))
 		return zcrx_fail(-ENOMEM, "no memory for an area of %zu bytes, ask for less",
 				 size);
 
@@ -321,6 +324,11 @@ static int check_opts(const struct zcrx_queue_opts *opts)
 	if (opts->mem_size & page_mask)
 		return zcrx_fail(-EINVAL, "%zu bytes of memory are not whole pages",
 				 opts->mem_size);
+	if (opts->chunk_size &&
+	    (opts->chunk_size <= page_mask || opts->chunk_size > UINT_MAX ||
+	     opts->chunk_size & (opts->chunk_size - 1)))
+		return zcrx_fail(-EINVAL, "chunks of %zu bytes are no power of two, from a page on",
+				 opts->chunk_size);
 
 	return 0;
 }

@@ -453,7 +453,8 @@ int zcrx_queue_own(struct zcrx_queue *q);
 int zcrx_queue_setup_ring(struct zcrx_queue *q, unsigned int flags,
 			  unsigned int cq_entries);
 int zcrx_queue_setup_memory(struct zcrx_queue *q,
-			    const struct zcrx_queue_opts *opts);
+			    const struct zcrx_queue_opts *opts,
+			    unsigned int area_flags);
 int zcrx_queue_setup_pieces(struct zcrx_queue *q, unsigned int nr,
 			    unsigned int piece_size,
 			    const struct zcrx_queue_opts *opts);

@@ -137,7 +137,7 @@ static int copy_open(struct zcrx_queue *q, const struct zcrx_queue_opts *opts)
 	ret = zcrx_queue_setup_ring(q, 0, CQ_ENTRIES);
 	if (ret)
 		return ret;
-	ret = zcrx_queue_setup_memory(q, opts);
+	ret = zcrx_queue_setup_memory(q, opts, 0);
 	if (!ret)
 		ret = setup_buffers(q, opts);
 	if (ret) {

@@ -122,7 +122,8 @@ static void close_nic(struct zcrx_queue *q)
 	q->nic = NULL;
 }
 
-static int explain_register(const struct zcrx_queue *q, int err)
+static int explain_register(const struct zcrx_queue *q,
+			    const struct zcrx_queue_opts *opts, int err)
 {
 	const char *name = q->nic ? zcrx_nic_name(q->nic) : "lo";
 
@@ -138,7 +139,13 @@ static int explain_register(const struct zcrx_queue *q, int err)
 			break;
 		return zcrx_fail(-EBUSY, "receive queue %u of %s is in use by another program: take another one",
 				 zcrx_nic_rxq(q->nic), name);
+	case -ERANGE:
+		return zcrx_fail(err, "the memory can't be in chunks of %zu bytes: take huge pages, or smaller chunks",
+				 opts->chunk_size);
 	case -EOPNOTSUPP:
+		if (opts->chunk_size > (size_t)sysconf(_SC_PAGESIZE))
+			return zcrx_fail(err, "the driver of %s has no zero-copy receive, or not in chunks of %zu bytes: leave chunk_size 0",
+					 name, opts->chunk_size);
 		return zcrx_fail(err, "the driver of %s has no zero-copy receive, take a NIC of another kind",
 				 name);
 	}
@@ -176,7 +183,7 @@ static int register_ifq(struct zcrx_queue *q, struct zcrx_params *params,
 	if (ret == -EINVAL && params->flags & ZCRX_ABI_REG_NODEV)
 		return zcrx_fail(-EOPNOTSUPP, "this kernel has no zero-copy receive without a NIC, name one");
 	if (ret)
-		return explain_register(q, ret);
+		return explain_register(q, opts, ret);
 
 	if (q->shared) {
 		q->shared->params = *params;
@@ -204,13 +211,25 @@ static int map_area(struct zcrx_queue *q, int fd, size_t size)
 	return 0;
 }
 
+/*
+ * Kernels that have no rbuf ring may send slowly from huge pages: they count much
+ * more for a packet than it has, against the socket's send buffer.
+ */
 static int setup_memory(struct zcrx_queue *q,
-			const struct zcrx_queue_opts *opts)
+			const struct zcrx_queue_opts *opts, bool rbuf)
 {
 	if (q->shared)
 		return map_area(q, q->shared->mem_fd, opts->mem_size);
 
-	return zcrx_queue_setup_memory(q, opts);
+	return zcrx_queue_setup_memory(q, opts, rbuf ? ZCRX_AREA_THP : 0);
+}
+
+static unsigned int chunk_size(const struct zcrx_queue_opts *opts, bool rbuf)
+{
+	if (opts->chunk_size)
+		return (unsigned int)opts->chunk_size;
+
+	return rbuf ? ZCRX_CHUNK_BY_MTU : 0;
 }
 
 static unsigned int refill_entries(const struct zcrx_queue *q)
@@ -232,7 +251,10 @@ static int open_on(struct zcrx_queue *q, const char *ifname,
 		   const struct zcrx_queue_opts *opts,
 		   unsigned int rbuf_entries)
 {
-	struct zcrx_params params = { .rbuf_entries = rbuf_entries };
+	struct zcrx_params params = {
+		.chunk_size	= chunk_size(opts, rbuf_entries),
+		.rbuf_entries	= rbuf_entries,
+	};
 	int ret;
 
 	ret = setup_ring(q, rbuf_entries);
@@ -240,7 +262,7 @@ static int open_on(struct zcrx_queue *q, const char *ifname,
 		return ret;
 	ret = open_nic(q, ifname, opts, &params);
 	if (!ret)
-		ret = setup_memory(q, opts);
+		ret = setup_memory(q, opts, rbuf_entries);
 	if (!ret) {
 		params.refill_entries = refill_entries(q);
 		ret = register_ifq(q, &params, opts);

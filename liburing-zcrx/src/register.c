@@ -6,12 +6,14 @@
  */
 #include <errno.h>
 #include <liburing-zcrx.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "nic.h"
 #include "ring.h"
 #include "syscall.h"
 
@@ -154,6 +156,17 @@ static int copy_areas(struct registration *r, const struct zcrx_area *areas,
 	return 0;
 }
 
+static size_t total_size(const struct registration *r, unsigned int nr_areas)
+{
+	size_t size = 0;
+	unsigned int i;
+
+	for (i = 0; i < nr_areas; i++)
+		size += r->areas[i].len;
+
+	return size;
+}
+
 static void fill_args(struct registration *r, const struct zcrx_params *params,
 		      unsigned int nr_areas)
 {
@@ -164,6 +177,9 @@ static void fill_args(struct registration *r, const struct zcrx_params *params,
 	reg->rq_entries = params->refill_entries;
 	reg->flags = params->flags;
 	reg->rx_buf_len = params->chunk_size;
+	if (reg->rx_buf_len == ZCRX_CHUNK_BY_MTU)
+		reg->rx_buf_len = zcrx_chunk_by_mtu(params->if_idx,
+						    total_size(r, nr_areas));
 	reg->area_ptr = to_u64(r->areas);
 	reg->region_ptr = to_u64(&r->refill);
 	if (params->rbuf_entries)
@@ -201,6 +217,25 @@ static void init_rbuf(struct zcrx_rbuf_ring *rbuf, const struct registration *r)
 	rbuf->nr_entries = r->ext.rbuf_entries;
 }
 
+/* Before the kernel has touched the queue. Old ones do not know of chunk sizes. */
+static bool refuses_chunks(int err)
+{
+	return err == -EOPNOTSUPP || err == -ERANGE || err == -EINVAL;
+}
+
+static int call(struct io_uring *ring, struct registration *r,
+		const struct zcrx_params *params)
+{
+	int ret = zcrx_ring_register(ring, ZCRX_REGISTER_IFQ, &r->reg, 1);
+
+	if (params->chunk_size != ZCRX_CHUNK_BY_MTU || !r->reg.rx_buf_len ||
+	    !refuses_chunks(ret))
+		return ret;
+	r->reg.rx_buf_len = 0;
+
+	return zcrx_ring_register(ring, ZCRX_REGISTER_IFQ, &r->reg, 1);
+}
+
 /* With its regions set */
 static int submit(struct registration *r, struct io_uring *ring,
 		  struct zcrx_params *params, const struct zcrx_area *areas,
@@ -211,7 +246,7 @@ static int submit(struct registration *r, struct io_uring *ring,
 	if (ret)
 		return ret;
 	fill_args(r, params, nr_areas);
-	ret = zcrx_ring_register(ring, ZCRX_REGISTER_IFQ, &r->reg, 1);
+	ret = call(ring, r, params);
 	free(r->areas);
 	if (ret < 0)
 		return ret;

@@ -42,6 +42,8 @@ void fake_reset(enum fake_kind kind)
 	memset(&fake, 0, sizeof(fake));
 	fake.kind = kind;
 	fake.privileged = true;
+	fake.max_chunk = 16384;
+	fake.chunk_err = -EOPNOTSUPP;
 }
 
 /*
@@ -289,6 +291,8 @@ static int fake_register(struct zcrx_abi_ifq_reg *reg)
 		nr_areas = ext->nr_areas;
 	}
 	memcpy(fake.areas, areas, nr_areas * sizeof(*areas));
+	if (reg->rx_buf_len > fake.max_chunk)
+		return fake.chunk_err;
 	if (fake.register_err &&
 	    (!fake.err_ifindex || fake.err_ifindex == reg->if_idx))
 		return fake.register_err;

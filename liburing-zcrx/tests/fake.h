@@ -22,6 +22,8 @@ enum fake_kind {
  * @privileged: the caller has CAP_NET_ADMIN
  * @register_err: registration fails with it after the arguments were read
  * @err_ifindex: of that interface only; 0: of any
+ * @max_chunk: what the driver can
+ * @chunk_err: registration fails with it if chunks are larger
  * @ring_flags: of the ring that is being used
  * @nr_calls: of io_uring_register()
  * @fd: of the last one
@@ -37,6 +39,8 @@ struct fake {
 	bool				privileged;
 	int				register_err;
 	__u32				err_ifindex;
+	unsigned int			max_chunk;
+	int				chunk_err;
 	unsigned int			ring_flags;
 
 	unsigned int			nr_calls;

@@ -127,7 +127,7 @@ AT(zcrx_counters, zc_bytes, 0);
 AT(zcrx_counters, copied_bytes, 8);
 AT(zcrx_counters, pauses, 16);
 
-SIZE(zcrx_queue_opts, 64);
+SIZE(zcrx_queue_opts, 72);
 AT(zcrx_queue_opts, size, 0);
 AT(zcrx_queue_opts, ifname, 8);
 AT(zcrx_queue_opts, fd, 16);
@@ -136,6 +136,7 @@ AT(zcrx_queue_opts, rxq, 32);
 AT(zcrx_queue_opts, mem, 40);
 AT(zcrx_queue_opts, mem_size, 48);
 AT(zcrx_queue_opts, conn_budget, 56);
+AT(zcrx_queue_opts, chunk_size, 64);
 
 SIZE(zcrx_buf, 40);
 AT(zcrx_buf, data, 0);

@@ -472,6 +472,17 @@ static void describe(void)
 	EXPECT(zcrx_nic_describe("no-such-nic", &info) == -ENODEV);
 }
 
+/* Of 256 descriptors each has a chunk, and half of the memory is for others. */
+static void chunk_by_mtu(void)
+{
+	const size_t enough = 2 * 256 * 16384;
+
+	begin();
+	EXPECT(zcrx_chunk_by_mtu(FAKE_IFINDEX, enough) == 16384);
+	EXPECT(!zcrx_chunk_by_mtu(FAKE_IFINDEX, enough - 4096));
+	EXPECT(!zcrx_chunk_by_mtu(FAKE_IFINDEX + 1, enough));
+}
+
 /*
  * Kept
  */
@@ -1533,6 +1544,7 @@ static const struct ktap_case cases[] = {
 	{ "death at every step, somebody else's RSS context",
 	  death_with_context_of_others },
 	{ "death while putting back", death_in_reset },
+	{ "chunks for the MTU", chunk_by_mtu },
 	{ "many processes at once", crowd },
 	{ "interface of a socket", find },
 };

@@ -963,6 +963,12 @@ static void wrong_arguments(void)
 	EXPECT(zcrx_queue_open(&none, &opts) == -EINVAL);
 	EXPECT(strstr(zcrx_error(), "4097"));
 	reset_opts();
+	opts.chunk_size = 2048;
+	EXPECT(zcrx_queue_open(&none, &opts) == -EINVAL);
+	EXPECT(strstr(zcrx_error(), "2048"));
+	opts.chunk_size = 12288;
+	EXPECT(zcrx_queue_open(&none, &opts) == -EINVAL);
+	reset_opts();
 	opts.ifname = "nosuch0";
 	EXPECT(zcrx_queue_open(&none, &opts) == -ENODEV);
 	EXPECT(strstr(zcrx_error(), "\"nosuch0\""));

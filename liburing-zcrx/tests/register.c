@@ -3,6 +3,7 @@
  * What the library asks of the kernel, and what it makes of the answer.
  */
 #include <errno.h>
+#include <net/if.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -25,6 +26,16 @@ static struct zcrx_params rbuf_params(void)
 		.refill_entries	= 100,
 		.rbuf_entries	= 33,
 	};
+}
+
+static struct zcrx_params by_mtu_params(const char *ifname)
+{
+	struct zcrx_params params = rbuf_params();
+
+	params.if_idx = if_nametoindex(ifname);
+	params.chunk_size = ZCRX_CHUNK_BY_MTU;
+
+	return params;
 }
 
 static void register_rbuf(void)
@@ -70,6 +81,46 @@ static void register_cqe32(void)
 	zcrx_unregister(&ifq);
 }
 
+/* lo has an MTU of 64 KiB. */
+static void chunk_by_mtu(void)
+{
+	static const int errs[] = { -EOPNOTSUPP, -ERANGE };
+	struct zcrx_params params;
+	unsigned int i;
+
+	fake_reset(FAKE_OURS);
+	fake.max_chunk = 65536;
+	params = by_mtu_params("lo");
+	EXPECT(!zcrx_register(&ring, &params, areas, 1, &ifq));
+	EXPECT(params.chunk_size == 65536 && fake.nr_calls == 1);
+	zcrx_unregister(&ifq);
+
+	for (i = 0; i < sizeof(errs) / sizeof(errs[0]); i++) {
+		fake_reset(FAKE_OURS);
+		fake.chunk_err = errs[i];
+		params = by_mtu_params("lo");
+		EXPECT(!zcrx_register(&ring, &params, areas, 1, &ifq));
+		EXPECT(params.chunk_size == 4096 && fake.nr_calls == 2);
+		zcrx_unregister(&ifq);
+	}
+
+	/* Other errors are the caller's at once, as are larger chunks by number. */
+	fake.chunk_err = -ENOMEM;
+	params = by_mtu_params("lo");
+	EXPECT(zcrx_register(&ring, &params, areas, 1, &ifq) == -ENOMEM);
+	EXPECT(params.chunk_size == ZCRX_CHUNK_BY_MTU && fake.nr_calls == 3);
+	fake.chunk_err = -ERANGE;
+	params.chunk_size = 65536;
+	EXPECT(zcrx_register(&ring, &params, areas, 1, &ifq) == -ERANGE);
+	EXPECT(fake.nr_calls == 4);
+
+	/* Nothing to ask: there is no interface. */
+	params = by_mtu_params("nosuch0");
+	EXPECT(!zcrx_register(&ring, &params, areas, 1, &ifq));
+	EXPECT(params.chunk_size == 4096 && fake.nr_calls == 5);
+	zcrx_unregister(&ifq);
+}
+
 /* Chunks are pages there, which the kernel does not say. */
 static void register_old_mainline(void)
 {
@@ -83,6 +134,11 @@ static void register_old_mainline(void)
 	zcrx_unregister(&ifq);
 	params.chunk_size = 8192;
 	EXPECT(zcrx_register(&ring, &params, areas, 1, &ifq) == -EINVAL);
+	params.if_idx = if_nametoindex("lo");
+	params.chunk_size = ZCRX_CHUNK_BY_MTU;
+	EXPECT(!zcrx_register(&ring, &params, areas, 1, &ifq));
+	EXPECT(params.chunk_size == 4096);
+	zcrx_unregister(&ifq);
 }
 
 /* liburing can do without the file descriptor. */
@@ -262,6 +318,20 @@ static void area_alloc(void)
 	EXPECT(!area.addr && !area.size);
 }
 
+/* Whether they are huge is the kernel's affair. */
+static void area_alloc_thp(void)
+{
+	struct zcrx_area area;
+	int both = ZCRX_AREA_HUGE | ZCRX_AREA_THP;
+
+	EXPECT(zcrx_area_alloc(&area, 4096, both) == -EINVAL);
+	EXPECT(!zcrx_area_alloc(&area, (3 << 20) + 1, ZCRX_AREA_THP));
+	EXPECT(area.size == (3 << 20) + 4096);
+	EXPECT(!((uintptr_t)area.addr % (2 << 20)));
+	memset(area.addr, 1, area.size);
+	zcrx_area_free(&area);
+}
+
 static void area_alloc_huge(void)
 {
 	struct zcrx_area area;
@@ -277,6 +347,7 @@ static const struct ktap_case cases[] = {
 	{ "register with an rbuf ring", register_rbuf },
 	{ "register with 32-byte CQEs", register_cqe32 },
 	{ "register with an older mainline kernel", register_old_mainline },
+	{ "chunks for the MTU", chunk_by_mtu },
 	{ "a ring without a file descriptor", registered_ring },
 	{ "wrong arguments", wrong_arguments },
 	{ "the kernel's errors", errors },
@@ -285,6 +356,7 @@ static const struct ktap_case cases[] = {
 	{ "counters", counters },
 	{ "requests", requests },
 	{ "areas", area_alloc },
+	{ "areas of the kernel's huge pages", area_alloc_thp },
 	{ "areas of huge pages", area_alloc_huge },
 };
 

@@ -217,7 +217,7 @@ static void drop_ring(void)
 /* What is pinned would be copied by fork(), the whole area. */
 static int alloc_area(void)
 {
-	int ret = zcrx_area_alloc(&rx->area, AREA_SIZE, 0);
+	int ret = zcrx_area_alloc(&rx->area, AREA_SIZE, ZCRX_AREA_THP);
 
 	if (!ret)
 		madvise(rx->area.addr, rx->area.size, MADV_DONTFORK);
@@ -230,6 +230,7 @@ static int register_queue(void)
 	struct zcrx_params params = {
 		.if_idx		= nic.if_idx,
 		.rxq		= nic.rxq,
+		.chunk_size	= ZCRX_CHUNK_BY_MTU,
 		.refill_entries	= REFILL_ENTRIES,
 		.rbuf_entries	= RBUF_ENTRIES,
 	};

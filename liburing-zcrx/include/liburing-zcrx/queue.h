@@ -64,6 +64,8 @@ struct zcrx_out;
  * @mem_size: in bytes, whole pages; 0 for 64 MiB
  * @conn_budget: bytes of that memory that a connection may hold, counted in
  *		 whole buffers; 0 for a sixteenth of it
+ * @chunk_size: bytes that the NIC gets in one piece, a power of two, from a page
+ *		on; 0: the library chooses
  */
 struct zcrx_queue_opts {
 	size_t		size;
@@ -74,6 +76,7 @@ struct zcrx_queue_opts {
 	void		*mem;
 	size_t		mem_size;
 	size_t		conn_budget;
+	size_t		chunk_size;
 };
 
 /**

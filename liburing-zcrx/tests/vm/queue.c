@@ -484,6 +484,7 @@ static void thousand(const char *backend)
 	EXPECT(!setrlimit(RLIMIT_NOFILE, &files));
 	init_opts(&opts, backend);
 	opts.conn_budget = NR_PIECES * CHUNK;
+	opts.chunk_size = CHUNK;
 	EXPECT(good(zcrx_queue_open(&queue, &opts)));
 	EXPECT(add_thousand());
 	EXPECT(request_all(bytes));
