@@ -57,6 +57,7 @@ struct flow {
 static struct zcrx_queue *queue;
 static struct flow flows[MAX_FLOWS];
 static unsigned int nr_flows;
+static unsigned int longest;	/* buffer, in bytes */
 
 /* Each connection has a stream of its own. */
 static unsigned int seed_of(const struct flow *flow)
@@ -117,6 +118,8 @@ static bool take(const struct zcrx_buf *buf, unsigned int bytes)
 		flow->ended = !buf->res;
 		return flow->ended && flow->got == bytes + PATTERN_DIGEST_SIZE;
 	}
+	if (len > longest)
+		longest = len;
 	if (flow->got + len > bytes)
 		len = flow->got < bytes ? bytes - flow->got : 0;
 	if (!pattern_check(buf->data, len, seed_of(flow), flow->got))
@@ -265,6 +268,39 @@ static void rbuf_v6(void)
 static void rbuf_many(void)
 {
 	in_place("rbuf", MANY, 256 * KIB, "ZCRX_VM_PEER4");
+}
+
+/* A packet of the MTU of 9000 is one buffer, or several of a page. */
+static void chunk_sizes(void)
+{
+	static const struct {
+		size_t		asked;
+		unsigned int	least, most;
+	} cases[] = {
+		{ 0, 2 * CHUNK, 4 * CHUNK },
+		{ CHUNK, CHUNK, CHUNK },
+		{ 2 * CHUNK, 2 * CHUNK, 2 * CHUNK },
+	};
+	struct zcrx_queue_opts opts;
+	unsigned int i;
+
+	init_opts(&opts, "rbuf");
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		opts.chunk_size = cases[i].asked;
+		longest = 0;
+		EXPECT(good(zcrx_queue_open(&queue, &opts)));
+		EXPECT(add_flows(1, "ZCRX_VM_PEER4"));
+		EXPECT(request_all(MIB));
+		EXPECT(receive_all(MIB));
+		EXPECT(close_all());
+		printf("# %zu asked for, up to %u bytes in a buffer\n",
+		       cases[i].asked, longest);
+		EXPECT(longest >= cases[i].least && longest <= cases[i].most);
+	}
+	opts.chunk_size = 64 * KIB;
+	EXPECT(zcrx_queue_open(&queue, &opts) == -EOPNOTSUPP);
+	EXPECT(strstr(zcrx_error(), "chunks of 65536 bytes"));
+	EXPECT(as_found());
 }
 
 static void cqe32_v4(void)
@@ -810,6 +846,7 @@ static const struct ktap_case cases[] = {
 	{ "rbuf, a slow consumer does not stop others", rbuf_slow_consumer },
 	{ "rbuf, a thousand connections", rbuf_thousand },
 	{ "rbuf, by poll()", rbuf_polled },
+	{ "rbuf, chunks of several sizes", chunk_sizes },
 	{ "cqe32, IPv4", cqe32_v4 },
 	{ "cqe32, IPv6", cqe32_v6 },
 	{ "cqe32, 32 connections", cqe32_many },
