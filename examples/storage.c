@@ -385,6 +385,7 @@ static void set_up(const char *ifname)
 	opts.mem = mem.addr;
 	opts.mem_size = mem.size;
 	opts.conn_budget = mem.size / nr_files;
+	opts.chunk_size = PAGE;		/* what packets fill */
 	if (zcrx_queue_open(&queue, &opts))
 		errx(1, "%s", zcrx_error());
 	warnx("back end %s. %s", zcrx_queue_backend(queue),

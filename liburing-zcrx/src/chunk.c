@@ -7,8 +7,8 @@
 #include "nic.h"
 #include "nic_hw.h"
 
-/* No packet is larger. */
-#define MAX_CHUNK	(1U << 16)
+#define HEADERS		40		/* of IPv4 and TCP, without options */
+#define MAX_CHUNK	(1U << 16)	/* no packet is larger */
 
 /* Each descriptor has one: half of the memory is for sockets and the program. */
 static bool descriptors_fit(unsigned int ifindex, size_t chunk_size,
@@ -17,11 +17,11 @@ static bool descriptors_fit(unsigned int ifindex, size_t chunk_size,
 	struct zcrx_rings rings;
 
 	return zcrx_hw_rings(ifindex, &rings) ||
-	       rings.rx * chunk_size <= mem_size / 2;
+	       (uint64_t)rings.rx * chunk_size <= mem_size / 2;
 }
 
 /**
- * zcrx_chunk_by_mtu() - what has room for a packet
+ * zcrx_chunk_by_mtu() - what has room for a packet's payload
  * @ifindex: the interface
  * @mem_size: bytes of all areas
  *
@@ -35,9 +35,9 @@ unsigned int zcrx_chunk_by_mtu(unsigned int ifindex, size_t mem_size)
 	unsigned int size = (unsigned int)sysconf(_SC_PAGESIZE);
 	struct zcrx_link link;
 
-	if (zcrx_hw_link(ifindex, &link) || link.mtu <= size)
+	if (zcrx_hw_link(ifindex, &link) || link.mtu <= size + HEADERS)
 		return 0;
-	while (size < link.mtu && size < MAX_CHUNK)
+	while (size < link.mtu - HEADERS && size < MAX_CHUNK)
 		size *= 2;
 
 	return descriptors_fit(ifindex, size, mem_size) ? size : 0;

@@ -131,6 +131,8 @@ static int check_opts(const struct zcrx_queue_opts *opts)
 		return zcrx_fail(-EINVAL, "memory of the caller's can't be used by another process's queue: leave mem NULL");
 	if (opts->rxq >= 0)
 		return zcrx_fail(-EINVAL, "a receive queue is picked by the process that sets it up: leave rxq -1");
+	if (opts->chunk_size)
+		return zcrx_fail(-EINVAL, "the size of chunks is chosen by the process that sets the queue up: leave chunk_size 0");
 	if (opts->backend && strlen(opts->backend) > 7)
 		return zcrx_fail(-EINVAL, "there is no back end \"%s\", only rbuf and cqe32",
 				 opts->backend);

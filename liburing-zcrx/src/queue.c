@@ -314,6 +314,7 @@ static int copy_opts(struct zcrx_queue_opts *opts,
 static int check_opts(const struct zcrx_queue_opts *opts)
 {
 	size_t page_mask = (size_t)sysconf(_SC_PAGESIZE) - 1;
+	size_t size = opts->mem_size ? opts->mem_size : DEFAULT_MEM_SIZE;
 
 	if (opts->mem && (!opts->mem_size || (uintptr_t)opts->mem & page_mask))
 		return zcrx_fail(-EINVAL, "memory of the caller's must be page aligned, and have a size");
@@ -329,6 +330,9 @@ static int check_opts(const struct zcrx_queue_opts *opts)
 	     opts->chunk_size & (opts->chunk_size - 1)))
 		return zcrx_fail(-EINVAL, "chunks of %zu bytes are no power of two, from a page on",
 				 opts->chunk_size);
+	if (opts->chunk_size && size % opts->chunk_size)
+		return zcrx_fail(-EINVAL, "%zu bytes of memory are not whole chunks of %zu bytes",
+				 size, opts->chunk_size);
 
 	return 0;
 }

@@ -39,6 +39,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "error.h"
@@ -90,6 +91,12 @@ static int fix_area(struct zcrx_queue *q)
 
 	if (q->sends.fixed)
 		return 0;
+	/*
+	 * For a packet from a huge page that is registered as such, kernels count
+	 * up to all of it, and then few are under way; not those with rbuf rings.
+	 */
+	if (q->own_area && q->backend != &zcrx_backend_rbuf)
+		madvise(q->area.addr, q->area.size, MADV_NOHUGEPAGE);
 	ret = register_buffers(q);
 	if (ret == -ENOMEM)
 		return zcrx_fail(ret, "%zu bytes of memory can't be pinned to send from, so what is sent is copied: raise ulimit -l, or ask for less",

@@ -34,16 +34,21 @@
 #define FIRST_MEAN	64U	/* bytes */
 
 /*
- * Buffers for each chunk that can be told of at a time, if they are small. With
+ * Buffers for each page that can be told of at a time, if they are small. With
  * none left an rbuf ring keeps the rest; to keep CQEs takes memory, and so it
  * should not happen.
  */
-#define RBUF_PER_CHUNK	4
-#define CQE32_PER_CHUNK	16
+#define RBUF_PER_PAGE	4
+#define CQE32_PER_PAGE	16
 
 /*
  * Opening
  */
+
+static size_t page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
 
 static int check_kernel(int has, const char *name)
 {
@@ -140,10 +145,12 @@ static int explain_register(const struct zcrx_queue *q,
 		return zcrx_fail(-EBUSY, "receive queue %u of %s is in use by another program: take another one",
 				 zcrx_nic_rxq(q->nic), name);
 	case -ERANGE:
-		return zcrx_fail(err, "the memory can't be in chunks of %zu bytes: take huge pages, or smaller chunks",
+		if (opts->chunk_size <= page_size())
+			break;
+		return zcrx_fail(-EOPNOTSUPP, "the memory can't be in chunks of %zu bytes: take huge pages, or smaller chunks",
 				 opts->chunk_size);
 	case -EOPNOTSUPP:
-		if (opts->chunk_size > (size_t)sysconf(_SC_PAGESIZE))
+		if (opts->chunk_size > page_size())
 			return zcrx_fail(err, "the driver of %s has no zero-copy receive, or not in chunks of %zu bytes: leave chunk_size 0",
 					 name, opts->chunk_size);
 		return zcrx_fail(err, "the driver of %s has no zero-copy receive, take a NIC of another kind",
@@ -157,9 +164,9 @@ static int explain_register(const struct zcrx_queue *q,
 static int setup_pieces(struct zcrx_queue *q, const struct zcrx_params *params,
 			const struct zcrx_queue_opts *opts)
 {
-	size_t nr = q->area.size / params->chunk_size;
+	size_t nr = q->area.size / page_size();
 
-	nr *= params->rbuf_entries ? RBUF_PER_CHUNK : CQE32_PER_CHUNK;
+	nr *= params->rbuf_entries ? RBUF_PER_PAGE : CQE32_PER_PAGE;
 	if (nr > MAX_PIECES)
 		nr = MAX_PIECES;
 
@@ -211,21 +218,23 @@ static int map_area(struct zcrx_queue *q, int fd, size_t size)
 	return 0;
 }
 
-/*
- * Kernels that have no rbuf ring may send slowly from huge pages: they count much
- * more for a packet than it has, against the socket's send buffer.
- */
+/* Huge pages are slow to send from where there is no rbuf ring: fix_area(). */
 static int setup_memory(struct zcrx_queue *q,
 			const struct zcrx_queue_opts *opts, bool rbuf)
 {
+	bool thp = rbuf || opts->chunk_size > page_size();
+
 	if (q->shared)
 		return map_area(q, q->shared->mem_fd, opts->mem_size);
 
-	return zcrx_queue_setup_memory(q, opts, rbuf ? ZCRX_AREA_THP : 0);
+	return zcrx_queue_setup_memory(q, opts, thp ? ZCRX_AREA_THP : 0);
 }
 
+/* Old kernels know of pages only, and want to be told nothing. */
 static unsigned int chunk_size(const struct zcrx_queue_opts *opts, bool rbuf)
 {
+	if (opts->chunk_size == page_size())
+		return 0;
 	if (opts->chunk_size)
 		return (unsigned int)opts->chunk_size;
 
@@ -234,7 +243,7 @@ static unsigned int chunk_size(const struct zcrx_queue_opts *opts, bool rbuf)
 
 static unsigned int refill_entries(const struct zcrx_queue *q)
 {
-	size_t nr_pages = q->area.size / (size_t)sysconf(_SC_PAGESIZE);
+	size_t nr_pages = q->area.size / page_size();
 
 	return nr_pages < MAX_REFILL ? (unsigned int)nr_pages : MAX_REFILL;
 }

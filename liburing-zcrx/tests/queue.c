@@ -968,6 +968,10 @@ static void wrong_arguments(void)
 	EXPECT(strstr(zcrx_error(), "2048"));
 	opts.chunk_size = 12288;
 	EXPECT(zcrx_queue_open(&none, &opts) == -EINVAL);
+	opts.chunk_size = 16384;
+	opts.mem_size = 5 * 8192;
+	EXPECT(zcrx_queue_open(&none, &opts) == -EINVAL);
+	EXPECT(strstr(zcrx_error(), "40960"));
 	reset_opts();
 	opts.ifname = "nosuch0";
 	EXPECT(zcrx_queue_open(&none, &opts) == -ENODEV);

@@ -675,6 +675,9 @@ static void wrong_opts(void)
 	opts.mem = (void *)4096;
 	EXPECT(zcrx_import(&queue, sock, &opts) == -EINVAL && !queue);
 	init_opts(&opts);
+	opts.chunk_size = 4096;
+	EXPECT(zcrx_import(&queue, sock, &opts) == -EINVAL && !queue);
+	init_opts(&opts);
 	opts.backend = "no-such-back-end";
 	EXPECT(zcrx_import(&queue, sock, &opts) == -EINVAL && !queue);
 	init_opts(&opts);
