@@ -227,10 +227,22 @@ static bool map_pool(void)
 		    flags | MAP_POPULATE | MAP_FIXED, -1, 0) == pool;
 }
 
+/*
+ * What is mapped from now on is below a hole: an area that is longer than its memory
+ * would reach into pages that the harness shares with us, for the NIC to write to.
+ */
+static bool map_hole(void)
+{
+	return map(HOLE_PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+		   -1, 0);
+}
+
 static bool map_memory(void)
 {
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE;
 
+	if (!map_hole())
+		return false;
 	rings_pool = map(RINGS_PAGES * PAGE, PROT_READ | PROT_WRITE, flags, -1,
 			 0);
 	text_page = (__u8 *)((unsigned long)map_memory & ~(PAGE - 1));
