@@ -5,12 +5,15 @@
  * by a thread.
  */
 #include <errno.h>
+#include <linux/sock_diag.h>
+#include <linux/sockios.h>
 #include <liburing-zcrx.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -333,6 +336,33 @@ static void slow_receiver(void)
 	close_relays();
 }
 
+/*
+ * What is under way is charged as what it is: kernels count far more for a packet
+ * from a registered huge page, and the socket is full with a few.
+ */
+static void full_socket(void)
+{
+	const size_t bytes = 16 * KIB * KIB;
+	__u32 mem[SK_MEMINFO_VARS];
+	socklen_t len = sizeof(mem);
+	int unsent;
+
+	reset_opts();
+	EXPECT(open_relays(1));
+	stream_send(ins, 1, bytes, 64 * KIB);
+	while (pass_on_next(300) > 0)
+		;
+	EXPECT(!getsockopt(fars[0].peer, SOL_SOCKET, SO_MEMINFO, mem, &len));
+	EXPECT(!ioctl(fars[0].peer, SIOCOUTQ, &unsent));
+	printf("# %u bytes of memory for %d bytes\n",
+	       mem[SK_MEMINFO_WMEM_QUEUED], unsent);
+	EXPECT(mem[SK_MEMINFO_WMEM_QUEUED] < 2 * unsent + 256 * KIB);
+	EXPECT(start_check(fars, 1, bytes));
+	EXPECT(pass_all_on());
+	EXPECT(end_check());
+	close_relays();
+}
+
 /* Resets a connection, though the sending process has the socket as well. */
 static bool reset(int fd)
 {
@@ -454,6 +484,7 @@ static const struct ktap_case cases[] = {
 	{ "nothing but an end", nothing },
 	{ "in somebody's event loop", polled },
 	{ "a slow receiver does not stop others", slow_receiver },
+	{ "a full socket", full_socket },
 	{ "a receiver that goes away", receiver_gone },
 	{ "removed with a full socket", removed_when_full },
 	{ "closed with bytes in flight", closed_in_flight },
