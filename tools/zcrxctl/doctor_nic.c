@@ -13,6 +13,9 @@
 
 /* Fewer lose packets in bursts. */
 #define ENOUGH_DESCRIPTORS	1024
+/* With a chunk of 16 KiB each they take half of it. */
+#define MANY_DESCRIPTORS	2048
+#define QUEUE_MEM		(64 << 20)
 
 /* IP and TCP, with timestamps */
 #define HEADERS			52
@@ -320,18 +323,29 @@ static void check_ring(struct checks *checks, const char *ifname,
 		      "%u descriptors a queue: bursts may lose packets",
 		      nic->rx_ring);
 		check_mend(checks, "ethtool -G %s rx %u", ifname,
-			   more > 4096 ? 4096 : more);
+			   more > MANY_DESCRIPTORS ? MANY_DESCRIPTORS : more);
 	}
 }
 
-static unsigned int chunk_for(unsigned int mtu)
+/* As zcrx_queue_open() decides it for memory of the default size */
+static void check_large_chunks(struct checks *checks, const char *ifname,
+			       const struct zcrx_nic_info *nic,
+			       unsigned int payload)
 {
-	unsigned int size = sysconf(_SC_PAGESIZE);
+	unsigned int size = zcrx_chunk_by_mtu(if_nametoindex(ifname),
+					      QUEUE_MEM);
 
-	while (size < mtu)
-		size *= 2;
-
-	return size;
+	if (size) {
+		check(checks, "mtu", CHECK_OK,
+		      "MTU %u: a packet has %u bytes for a chunk of %u, if the driver has such",
+		      nic->mtu, payload, size);
+		return;
+	}
+	check(checks, "mtu", CHECK_NOTE,
+	      "MTU %u: a packet has %u bytes for several chunks, since %u descriptors with a larger one each take more than half of 64 MiB",
+	      nic->mtu, payload, nic->rx_ring);
+	check_mend(checks, "ethtool -G %s rx %u, or have programs take more memory",
+		   ifname, MANY_DESCRIPTORS);
 }
 
 static void check_mtu(struct checks *checks, const char *ifname,
@@ -341,9 +355,7 @@ static void check_mtu(struct checks *checks, const char *ifname,
 	unsigned int payload = nic->mtu > HEADERS ? nic->mtu - HEADERS : 0;
 
 	if (payload > chunk) {
-		check(checks, "mtu", CHECK_OK,
-		      "MTU %u: a packet has %u bytes, for a chunk of %u if the driver has such, or several of %u",
-		      nic->mtu, payload, chunk_for(nic->mtu), chunk);
+		check_large_chunks(checks, ifname, nic, payload);
 		return;
 	}
 	if (payload >= chunk / 2) {
