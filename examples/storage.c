@@ -24,10 +24,10 @@
  * be copied. Hence the peer is asked for segments of a page, and chunks are pages:
  * then pages of the stream are chunks of the memory, and nothing need be copied as
  * long as the peer does not send shorter ones on the way. It does where its window
- * ends inside a page, mostly at a multiple of 128 bytes, after which files with blocks of 512
- * bytes fare better than those with blocks of a page. The first window is 65535
- * bytes, an odd number: ten segments, with which senders begin, have to fit into
- * it. So they are of one page, and not of two.
+ * ends inside a page, mostly at a multiple of 128 bytes, after which files with
+ * blocks of 512 bytes fare better than those with blocks of a page. The first window
+ * is 65535 bytes, an odd number: ten segments, with which senders begin, have to fit
+ * into it. So they are of one page, and not of two.
  *
  * A FILE may be a block device that nothing else uses: a disk, or a part of one.
  * It is overwritten from its beginning to the end of the last byte's block; how
