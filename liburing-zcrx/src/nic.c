@@ -47,20 +47,33 @@ const char *zcrx_nic_name(const struct zcrx_nic *nic)
 	return nic->name;
 }
 
-/**
- * zcrx_nic_begin() - lock the NIC, and see who else has queues of it
- * @nic: the queue
- * @owners: filled in; zcrx_owners_end() unlocks
- *
- * Return: 0 or a negative errno, with a sentence.
- */
-int zcrx_nic_begin(const struct zcrx_nic *nic, struct zcrx_owners *owners)
+static void fill_in(struct zcrx_owners *owners, const struct zcrx_nic *nic)
 {
 	memset(owners, 0, sizeof(*owners));
 	owners->ifindex = nic->ifindex;
 	owners->name = nic->name;
 	owners->dir = nic->dir;
 	owners->own = nic->rec;
+}
+
+/**
+ * zcrx_nic_lock() - lock the NIC
+ * @nic: the queue
+ * @owners: filled in, without others; zcrx_owners_end() unlocks
+ *
+ * Return: 0 or a negative errno, with a sentence.
+ */
+int zcrx_nic_lock(const struct zcrx_nic *nic, struct zcrx_owners *owners)
+{
+	fill_in(owners, nic);
+
+	return zcrx_owners_lock(owners);
+}
+
+/* The same, and see who else has queues of it */
+static int lock_and_load(const struct zcrx_nic *nic, struct zcrx_owners *owners)
+{
+	fill_in(owners, nic);
 
 	return zcrx_owners_begin(owners);
 }
@@ -311,6 +324,10 @@ static int take_queue(struct zcrx_nic *nic, struct zcrx_owners *owners, int rxq)
 
 static void destroy(struct zcrx_nic *nic)
 {
+	unsigned int i;
+
+	for (i = 0; i < nic->nr_fds; i++)
+		free(nic->steered[i]);
 	zcrx_record_free(nic->rec);
 	if (nic->dir >= 0)
 		close(nic->dir);
@@ -328,7 +345,7 @@ static int set_up(struct zcrx_nic *nic, int rxq)
 	nic->dir = zcrx_record_dir(nic->ifindex, true);
 	if (nic->dir < 0)
 		return nic->dir;
-	ret = zcrx_nic_begin(nic, &owners);
+	ret = lock_and_load(nic, &owners);
 	if (ret)
 		return ret;
 	ret = take_queue(nic, &owners, rxq);
@@ -457,7 +474,7 @@ void zcrx_nic_close(struct zcrx_nic *nic)
 		return;
 	zcrx_sentence_keep(&why);
 	zcrx_owners_wait_unbound(nic->ifindex, nic->rec->queue);
-	if (!zcrx_nic_begin(nic, &owners)) {
+	if (!lock_and_load(nic, &owners)) {
 		if (zcrx_owners_is_bound(nic->ifindex, nic->rec->queue))
 			zcrx_owners_leave_bound(&owners, nic->readable);
 		else
@@ -480,7 +497,7 @@ void zcrx_nic_close(struct zcrx_nic *nic)
 int zcrx_nic_keep(struct zcrx_nic *nic)
 {
 	struct zcrx_owners owners;
-	int ret = zcrx_nic_begin(nic, &owners);
+	int ret = lock_and_load(nic, &owners);
 
 	if (ret)
 		return ret;

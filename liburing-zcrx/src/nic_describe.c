@@ -106,7 +106,7 @@ static int describe_owners(unsigned int ifindex, struct zcrx_nic_info *info)
 		return 0;
 	if (dir < 0)
 		return dir;
-	ret = zcrx_records_load(dir, &recs);
+	ret = zcrx_records_load(dir, NULL, &recs);
 	close(dir);
 	if (ret)
 		return ret;

@@ -17,6 +17,7 @@ enum zcrx_how {
  * @entry: that of the RSS table
  * @nr_flows: number of filters
  * @flows: what they match
+ * @ours: which of them are in our record, and have it as a user
  */
 struct zcrx_steered {
 	int			fd;
@@ -24,6 +25,7 @@ struct zcrx_steered {
 	unsigned int		entry;
 	unsigned int		nr_flows;
 	struct zcrx_flow	flows[ZCRX_MAX_FLOWS];
+	bool			ours[ZCRX_MAX_FLOWS];
 };
 
 /**
@@ -38,8 +40,8 @@ struct zcrx_steered {
  * @readable: what is in chunks can be read by recv() as well
  * @alone: no connections may come to it but those that are steered there
  * @target: where filters send packets
- * @steered: sockets whose packets come to the queue
- * @nr_steered: their number
+ * @steered: sockets whose packets come to the queue, by their numbers, or NULL
+ * @nr_fds: how many numbers there is room for
  */
 struct zcrx_nic {
 	unsigned int		ifindex;
@@ -52,10 +54,10 @@ struct zcrx_nic {
 	bool			readable;
 	bool			alone;
 	struct zcrx_target	target;
-	struct zcrx_steered	*steered;
-	unsigned int		nr_steered;
+	struct zcrx_steered	**steered;
+	unsigned int		nr_fds;
 };
 
-int zcrx_nic_begin(const struct zcrx_nic *nic, struct zcrx_owners *owners);
+int zcrx_nic_lock(const struct zcrx_nic *nic, struct zcrx_owners *owners);
 
 #endif

@@ -21,20 +21,6 @@
 /* The kernel may give a queue back a moment after its ring was closed. */
 #define UNBOUND_PATIENCE_MS	1000
 
-static void drop_own(struct zcrx_owners *owners)
-{
-	struct zcrx_records *recs = &owners->others;
-	unsigned int i;
-
-	for (i = 0; i < recs->nr; i++) {
-		if (recs->list[i]->queue != owners->own->queue)
-			continue;
-		zcrx_record_free(recs->list[i]);
-		recs->list[i] = recs->list[--recs->nr];
-		return;
-	}
-}
-
 /* The file descriptor keeps its number: others have a copy of that. */
 static int reopen(const struct zcrx_owners *owners)
 {
@@ -50,7 +36,13 @@ static int reopen(const struct zcrx_owners *owners)
 	return ret;
 }
 
-static int lock(const struct zcrx_owners *owners)
+/**
+ * zcrx_owners_lock() - lock a NIC, and see nobody
+ * @owners: filled in, with no @others
+ *
+ * Return: 0 or a negative errno, with a sentence.
+ */
+int zcrx_owners_lock(const struct zcrx_owners *owners)
 {
 	int ret;
 
@@ -63,9 +55,16 @@ static int lock(const struct zcrx_owners *owners)
 	return ret;
 }
 
-static int load(struct zcrx_owners *owners)
+/**
+ * zcrx_owners_load() - see who else has queues of a NIC
+ * @owners: as of zcrx_owners_lock(); zcrx_owners_end() forgets them
+ *
+ * Return: 0 or a negative errno, with a sentence; -EBADMSG: a record is
+ * garbled, and so nobody knows what there is to be put back.
+ */
+int zcrx_owners_load(struct zcrx_owners *owners)
 {
-	int ret = zcrx_records_load(owners->dir, &owners->others);
+	int ret = zcrx_records_load(owners->dir, owners->own, &owners->others);
 
 	if (!ret && *owners->others.garbled)
 		ret = zcrx_fail(-EBADMSG, "record %s of %s in /run/zcrx is garbled, or a newer version's: look at header split (ethtool -g) and the RSS table (ethtool -x) yourself, then delete it",
@@ -76,30 +75,27 @@ static int load(struct zcrx_owners *owners)
 
 /**
  * zcrx_owners_begin() - lock a NIC, and see who has queues of it
- * @owners: filled in but for @others
+ * @owners: filled in, with no @others
  *
- * Return: 0 or a negative errno, with a sentence; -EBADMSG: a record is
- * garbled, and so nobody knows what there is to be put back.
+ * Return: as zcrx_owners_load().
  */
 int zcrx_owners_begin(struct zcrx_owners *owners)
 {
-	int ret = lock(owners);
+	int ret = zcrx_owners_lock(owners);
 
 	if (ret)
 		return ret;
 	zcrx_records_sweep(owners->dir);
-	ret = load(owners);
+	ret = zcrx_owners_load(owners);
 	if (ret)
 		zcrx_owners_end(owners);
-	else if (owners->own)
-		drop_own(owners);
 
 	return ret;
 }
 
 /**
  * zcrx_owners_end() - unlock it
- * @owners: as of zcrx_owners_begin()
+ * @owners: as of zcrx_owners_begin(), or of zcrx_owners_lock()
  */
 void zcrx_owners_end(struct zcrx_owners *owners)
 {
@@ -357,7 +353,7 @@ static int put_switch_back(const struct zcrx_owners *owners,
 
 /**
  * zcrx_owners_delete_rule() - delete a filter if it is there
- * @owners: as of zcrx_owners_begin()
+ * @owners: as of zcrx_owners_lock()
  * @flow: what it matches
  * @target: where it sends that
  *
@@ -389,7 +385,8 @@ static int delete_rules(const struct zcrx_owners *owners,
 	int nr = 0, ret;
 
 	for (i = 0; i < rec->nr_rules; i++) {
-		ret = zcrx_owners_delete_rule(owners, &rec->rules[i], target);
+		ret = zcrx_owners_delete_rule(owners, &rec->rules[i].flow,
+					      target);
 		if (ret < 0)
 			return ret;
 		nr += ret;
@@ -512,7 +509,7 @@ void zcrx_owners_leave_bound(const struct zcrx_owners *owners, bool readable)
 	if (is_same_nic(owners, rec) <= 0)
 		return;
 	if (!delete_filters(owners, rec)) {
-		rec->nr_rules = 0;
+		zcrx_record_del_rules(rec);
 		rec->context = false;
 	}
 	if (rec->size)

@@ -24,6 +24,8 @@ struct zcrx_owners {
 	struct zcrx_records	others;
 };
 
+int zcrx_owners_lock(const struct zcrx_owners *owners);
+int zcrx_owners_load(struct zcrx_owners *owners);
 int zcrx_owners_begin(struct zcrx_owners *owners);
 void zcrx_owners_end(struct zcrx_owners *owners);
 

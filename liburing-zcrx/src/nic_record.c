@@ -31,6 +31,9 @@
 /* A record of a large RSS table and thousands of filters is within this. */
 #define MAX_SIZE	(16 << 20)
 
+/* So many filters that have gone, beside those that are there, bother nobody. */
+#define MAX_GONE	1000
+
 /* Who makes a directory may find it removed at once, but not for ever. */
 #define DIR_TRIES	100
 
@@ -249,7 +252,8 @@ static int write_new(int dir, const char *name, const char *text)
 	int fd, ret;
 
 	unlinkat(dir, name, 0);
-	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = openat(dir, name,
+		    O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	ret = write_all(fd, text);
@@ -296,8 +300,65 @@ int zcrx_record_save(int dir, struct zcrx_record *rec)
 	if (rec->lock >= 0)
 		close(rec->lock);
 	rec->lock = fd;
+	rec->nr_gone = 0;
+	rec->torn = false;
 
 	return 0;
+}
+
+/*
+ * Not if somebody has taken the file for nobody's, and deleted it; nor if the
+ * program has closed it, for the number is another file's then.
+ */
+static bool is_in_place(int dir, const struct zcrx_record *rec)
+{
+	struct stat ours, there;
+	char name[32];
+
+	snprintf(name, sizeof(name), NAME_PREFIX "%u", rec->queue);
+
+	return !fstat(rec->lock, &ours) &&
+	       !fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) &&
+	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+static bool can_append(int dir, const struct zcrx_record *rec)
+{
+	return !rec->torn && rec->nr_gone <= rec->nr_rules + MAX_GONE &&
+	       is_in_place(dir, rec);
+}
+
+static int append(struct zcrx_record *rec, const char *line)
+{
+	int ret = write_all(rec->lock, line);
+
+	rec->torn = ret;
+
+	return ret;
+}
+
+/**
+ * zcrx_record_save_rule() - write that a filter has come, or gone
+ * @dir: directory of the interface, locked
+ * @rec: the record, this process', with the filter or without it
+ * @flow: what the filter matches
+ *
+ * As zcrx_record_save(), but a line is enough, as a rule.
+ *
+ * Return: 0 or a negative errno, with a sentence.
+ */
+int zcrx_record_save_rule(int dir, struct zcrx_record *rec,
+			  const struct zcrx_flow *flow)
+{
+	bool there = zcrx_record_find_rule(rec, flow);
+	char line[ZCRX_RULE_SIZE];
+
+	rec->nr_gone += !there;
+	zcrx_record_print_rule(line, flow, there);
+	if (can_append(dir, rec) && !append(rec, line))
+		return 0;
+
+	return zcrx_record_save(dir, rec);
 }
 
 /**
@@ -446,13 +507,15 @@ static int load_one(int dir, const char *name, struct zcrx_records *recs)
 }
 
 /* The directory may have been removed meanwhile: no records. */
-static int load_all(DIR *d, int dir, struct zcrx_records *recs)
+static int load_all(DIR *d, int dir, const struct zcrx_record *own,
+		    struct zcrx_records *recs)
 {
 	struct dirent *entry;
 	int ret = 0;
 
 	while (!ret && (errno = 0, entry = readdir(d)))
-		if (is_named(entry->d_name, ""))
+		if (is_named(entry->d_name, "") &&
+		    !(own && own->queue == queue_of(entry->d_name)))
 			ret = load_one(dir, entry->d_name, recs);
 	if (!ret && errno && errno != ENOENT)
 		ret = zcrx_fail(-errno, "records in " RUN_DIR " can't be read: %s",
@@ -489,14 +552,16 @@ void zcrx_records_sweep(int dir)
 }
 
 /**
- * zcrx_records_load() - read all records of an interface
+ * zcrx_records_load() - read the records of an interface
  * @dir: its directory, locked, or else they may change meanwhile
+ * @own: left out; or NULL
  * @recs: filled in
  *
  * Return: 0 or a negative errno, with a sentence: a record can't be read. What
  * is no record is left out, and named in @recs.
  */
-int zcrx_records_load(int dir, struct zcrx_records *recs)
+int zcrx_records_load(int dir, const struct zcrx_record *own,
+		      struct zcrx_records *recs)
 {
 	DIR *d = open_list(dir);
 	int ret;
@@ -505,7 +570,7 @@ int zcrx_records_load(int dir, struct zcrx_records *recs)
 	if (!d)
 		return zcrx_fail(-errno, "records in " RUN_DIR " can't be read: %s",
 				 strerror(errno));
-	ret = load_all(d, dir, recs);
+	ret = load_all(d, dir, own, recs);
 	closedir(d);
 	if (ret)
 		zcrx_records_free(recs);

@@ -10,6 +10,12 @@
  * is kept. A lock on the directory serialises owners. The directory goes with
  * the last record, under that lock.
  *
+ * Filters come and go by the thousand. What has become of one since the record
+ * was written is a line behind its end, and takes as long however many there are:
+ * written before the filter is made, or after it was deleted. A line without its
+ * newline is one that its owner has died of, and does not count. Now and then the
+ * record is written anew, without what has gone.
+ *
  *	zcrx-nic 1
  *	interface eth0		for people, as the pid
  *	pid 4711
@@ -25,6 +31,10 @@
  *				a filter was made: source and destination
  *	kept			stays without an owner, till it is reset
  *	end
+ *	rule 192.0.2.1 5201 192.0.2.2 40001
+ *				one more
+ *	no-rule 192.0.2.1 5201 192.0.2.2 40000
+ *				one less
  */
 #ifndef ZCRX_NIC_RECORD_H
 #define ZCRX_NIC_RECORD_H
@@ -36,6 +46,24 @@
 
 #include "nic_flow.h"
 #include "nic_hw.h"
+
+/* Of a line about a filter, with newline and zero */
+#define ZCRX_RULE_SIZE		128
+
+/* A power of two */
+#define ZCRX_RULE_BUCKETS	4096
+
+/**
+ * struct zcrx_rule - a filter that an owner has made
+ * @flow: what it matches
+ * @nr_users: sockets of the owner that need it
+ * @next: the next one in its bucket, counted from 1, or 0
+ */
+struct zcrx_rule {
+	struct zcrx_flow	flow;
+	unsigned int		nr_users;
+	unsigned int		next;
+};
 
 /**
  * struct zcrx_record - what one owner of a queue has to put back
@@ -50,8 +78,11 @@
  * @table: RSS table as it was before the first owner came
  * @moved: which entries of it this owner has moved to the queue, a byte each
  * @context: the owner made an RSS context
- * @rules: the owner made filters for these
+ * @rules: the owner made these filters
  * @nr_rules: their number
+ * @buckets: the first of each, counted from 1, or 0
+ * @nr_gone: lines of the file that tell of filters that have gone
+ * @torn: the file may end with part of a line
  * @kept: is in force without an owner, as if one lived
  * @lock: file with the owner's lock, -1 if it is somebody else's
  * @alive: the owner lives, or none is needed
@@ -70,8 +101,11 @@ struct zcrx_record {
 	uint32_t		*table;
 	uint8_t			*moved;
 	bool			context;
-	struct zcrx_flow	*rules;
+	struct zcrx_rule	*rules;
 	unsigned int		nr_rules;
+	unsigned int		buckets[ZCRX_RULE_BUCKETS];
+	unsigned int		nr_gone;
+	bool			torn;
 	bool			kept;
 	int			lock;
 	bool			alive;
@@ -106,16 +140,22 @@ int zcrx_record_set_table(struct zcrx_record *rec, const uint32_t *table,
 int zcrx_record_add_rule(struct zcrx_record *rec, const struct zcrx_flow *flow);
 void zcrx_record_del_rule(struct zcrx_record *rec,
 			  const struct zcrx_flow *flow);
-bool zcrx_record_has_rule(const struct zcrx_record *rec,
-			  const struct zcrx_flow *flow);
+void zcrx_record_del_rules(struct zcrx_record *rec);
+struct zcrx_rule *zcrx_record_find_rule(struct zcrx_record *rec,
+					const struct zcrx_flow *flow);
 
+void zcrx_record_print_rule(char line[ZCRX_RULE_SIZE],
+			    const struct zcrx_flow *flow, bool there);
 char *zcrx_record_print(const struct zcrx_record *rec);
 int zcrx_record_parse(char *text, struct zcrx_record **recp);
 
 int zcrx_record_save(int dir, struct zcrx_record *rec);
+int zcrx_record_save_rule(int dir, struct zcrx_record *rec,
+			  const struct zcrx_flow *flow);
 int zcrx_record_remove(int dir, struct zcrx_record *rec);
 void zcrx_records_sweep(int dir);
-int zcrx_records_load(int dir, struct zcrx_records *recs);
+int zcrx_records_load(int dir, const struct zcrx_record *own,
+		      struct zcrx_records *recs);
 void zcrx_records_free(struct zcrx_records *recs);
 
 #endif

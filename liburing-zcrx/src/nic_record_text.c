@@ -80,47 +80,73 @@ int zcrx_record_set_table(struct zcrx_record *rec, const uint32_t *table,
 	return 0;
 }
 
-static struct zcrx_flow *find_rule(const struct zcrx_record *rec,
-				   const struct zcrx_flow *flow)
+/*
+ * Filters
+ */
+
+static unsigned int bucket_of(const struct zcrx_flow *flow)
 {
+	uint32_t hash = (uint32_t)flow->sport << 16 | flow->dport;
 	unsigned int i;
 
-	for (i = 0; i < rec->nr_rules; i++)
-		if (zcrx_flow_equal(&rec->rules[i], flow))
-			return &rec->rules[i];
+	for (i = 0; i < 4; i++) {
+		hash = hash * 31 + flow->src.s6_addr32[i];
+		hash = hash * 31 + flow->dst.s6_addr32[i];
+	}
+	hash *= 0x9e3779b1;
 
-	return NULL;
+	return (hash >> 16) % ZCRX_RULE_BUCKETS;
+}
+
+/* Where the number of a filter is; 0 is there if there is none. */
+static unsigned int *find_number(struct zcrx_record *rec,
+				 const struct zcrx_flow *flow)
+{
+	unsigned int *nr = &rec->buckets[bucket_of(flow)];
+
+	while (*nr && !zcrx_flow_equal(&rec->rules[*nr - 1].flow, flow))
+		nr = &rec->rules[*nr - 1].next;
+
+	return nr;
 }
 
 /**
- * zcrx_record_has_rule() - has the owner made a filter?
+ * zcrx_record_find_rule() - has the owner made a filter?
  * @rec: the owner's record
  * @flow: what it matches
  *
- * Return: whether it has.
+ * Return: the filter, until others are noted or forgotten; or NULL.
  */
-bool zcrx_record_has_rule(const struct zcrx_record *rec,
-			  const struct zcrx_flow *flow)
+struct zcrx_rule *zcrx_record_find_rule(struct zcrx_record *rec,
+					const struct zcrx_flow *flow)
 {
-	return find_rule(rec, flow) != NULL;
+	unsigned int nr = *find_number(rec, flow);
+
+	return nr ? &rec->rules[nr - 1] : NULL;
 }
 
 /**
  * zcrx_record_add_rule() - note a filter
- * @rec: record of who makes it
+ * @rec: record of who makes it, for one socket, and has none for
  * @flow: what it matches
  *
  * Return: 0 or -ENOMEM.
  */
 int zcrx_record_add_rule(struct zcrx_record *rec, const struct zcrx_flow *flow)
 {
-	struct zcrx_flow *rules;
+	unsigned int *first = &rec->buckets[bucket_of(flow)];
+	struct zcrx_rule *rules;
 
 	rules = realloc(rec->rules, (rec->nr_rules + 1) * sizeof(*rules));
 	if (!rules)
 		return -ENOMEM;
 	rec->rules = rules;
-	rules[rec->nr_rules++] = *flow;
+	rules[rec->nr_rules++] = (struct zcrx_rule) {
+		.flow		= *flow,
+		.nr_users	= 1,
+		.next		= *first,
+	};
+	*first = rec->nr_rules;
 
 	return 0;
 }
@@ -129,14 +155,39 @@ int zcrx_record_add_rule(struct zcrx_record *rec, const struct zcrx_flow *flow)
  * zcrx_record_del_rule() - forget a filter
  * @rec: record of who has made it
  * @flow: what it matches; nothing happens if there is none
+ *
+ * The last one takes its place.
  */
 void zcrx_record_del_rule(struct zcrx_record *rec, const struct zcrx_flow *flow)
 {
-	struct zcrx_flow *rule = find_rule(rec, flow);
+	unsigned int *at = find_number(rec, flow), nr = *at;
+	struct zcrx_rule *rule, *last;
 
-	if (rule)
-		*rule = rec->rules[--rec->nr_rules];
+	if (!nr)
+		return;
+	rule = &rec->rules[nr - 1];
+	*at = rule->next;
+	last = &rec->rules[rec->nr_rules - 1];
+	if (rule != last) {
+		*find_number(rec, &last->flow) = nr;
+		*rule = *last;
+	}
+	rec->nr_rules--;
 }
+
+/**
+ * zcrx_record_del_rules() - forget all filters
+ * @rec: record of who has made them
+ */
+void zcrx_record_del_rules(struct zcrx_record *rec)
+{
+	memset(rec->buckets, 0, sizeof(rec->buckets));
+	rec->nr_rules = 0;
+}
+
+/*
+ * Writing
+ */
 
 static void print_table(FILE *out, const struct zcrx_record *rec)
 {
@@ -157,14 +208,33 @@ static void print_table(FILE *out, const struct zcrx_record *rec)
 	fputc('\n', out);
 }
 
-static void print_rule(FILE *out, const struct zcrx_flow *flow)
+/**
+ * zcrx_record_print_rule() - a filter as a line
+ * @line: set to the line, with a newline
+ * @flow: what the filter matches
+ * @there: it has come, or else it has gone
+ */
+void zcrx_record_print_rule(char line[ZCRX_RULE_SIZE],
+			    const struct zcrx_flow *flow, bool there)
 {
 	char src[INET6_ADDRSTRLEN], dst[INET6_ADDRSTRLEN];
 
 	inet_ntop(flow->family, &flow->src, src, sizeof(src));
 	inet_ntop(flow->family, &flow->dst, dst, sizeof(dst));
-	fprintf(out, "rule %s %u %s %u\n", src, ntohs(flow->sport), dst,
-		ntohs(flow->dport));
+	snprintf(line, ZCRX_RULE_SIZE, "%s %s %u %s %u\n",
+		 there ? "rule" : "no-rule", src, ntohs(flow->sport), dst,
+		 ntohs(flow->dport));
+}
+
+static void print_rules(FILE *out, const struct zcrx_record *rec)
+{
+	char line[ZCRX_RULE_SIZE];
+	unsigned int i;
+
+	for (i = 0; i < rec->nr_rules; i++) {
+		zcrx_record_print_rule(line, &rec->rules[i].flow, true);
+		fputs(line, out);
+	}
 }
 
 /**
@@ -176,7 +246,6 @@ static void print_rule(FILE *out, const struct zcrx_flow *flow)
 char *zcrx_record_print(const struct zcrx_record *rec)
 {
 	char *text = NULL;
-	unsigned int i;
 	size_t size;
 	FILE *out;
 
@@ -194,8 +263,7 @@ char *zcrx_record_print(const struct zcrx_record *rec)
 	print_table(out, rec);
 	if (rec->context)
 		fputs("context\n", out);
-	for (i = 0; i < rec->nr_rules; i++)
-		print_rule(out, &rec->rules[i]);
+	print_rules(out, rec);
 	if (rec->kept)
 		fputs("kept\n", out);
 	fputs("end\n", out);
@@ -206,6 +274,10 @@ char *zcrx_record_print(const struct zcrx_record *rec)
 
 	return text;
 }
+
+/*
+ * Reading
+ */
 
 /* Reads a number, and moves on to what follows it. */
 static bool read_number(char **at, unsigned long max, unsigned long *value)
@@ -284,24 +356,46 @@ static bool parse_end(int family, char *address, char *port,
 	return true;
 }
 
-static int parse_rule(struct zcrx_record *rec, char *line)
+static bool parse_flow(struct zcrx_flow *flow, char *line)
 {
 	int family = strchr(line, ':') ? AF_INET6 : AF_INET;
-	struct zcrx_flow flow = { .family = family };
 	char *word[4], *rest = NULL;
 	unsigned int i;
 
 	for (i = 0; i < 4; i++) {
 		word[i] = strtok_r(i ? NULL : line, " ", &rest);
 		if (!word[i])
-			return -EBADMSG;
+			return false;
 	}
-	if (*rest ||
-	    !parse_end(family, word[0], word[1], &flow.src, &flow.sport) ||
-	    !parse_end(family, word[2], word[3], &flow.dst, &flow.dport))
+	memset(flow, 0, sizeof(*flow));
+	flow->family = family;
+
+	return !*rest &&
+	       parse_end(family, word[0], word[1], &flow->src, &flow->sport) &&
+	       parse_end(family, word[2], word[3], &flow->dst, &flow->dport);
+}
+
+/* An owner that has forked may tell of one twice. */
+static int parse_rule(struct zcrx_record *rec, char *line)
+{
+	struct zcrx_flow flow;
+
+	if (!parse_flow(&flow, line))
 		return -EBADMSG;
 
-	return zcrx_record_add_rule(rec, &flow);
+	return zcrx_record_find_rule(rec, &flow) ? 0 :
+						   zcrx_record_add_rule(rec, &flow);
+}
+
+static int parse_no_rule(struct zcrx_record *rec, char *line)
+{
+	struct zcrx_flow flow;
+
+	if (!parse_flow(&flow, line))
+		return -EBADMSG;
+	zcrx_record_del_rule(rec, &flow);
+
+	return 0;
 }
 
 static bool parse_name(char *name, size_t size, const char *word)
@@ -374,6 +468,33 @@ static int parse_line(struct zcrx_record *rec, char *line)
 	return parse_value(rec, line, value) ? 0 : -EBADMSG;
 }
 
+static int parse_change(struct zcrx_record *rec, char *line)
+{
+	char *value = strchr(line, ' ');
+
+	if (!value)
+		return -EBADMSG;
+	*value++ = '\0';
+	if (!strcmp(line, "rule"))
+		return parse_rule(rec, value);
+	if (!strcmp(line, "no-rule"))
+		return parse_no_rule(rec, value);
+
+	return -EBADMSG;
+}
+
+/* What follows the last newline is no line. */
+static int parse_changes(struct zcrx_record *rec, char *text)
+{
+	char *rest = text, *line;
+	int ret = 0;
+
+	while (!ret && (line = strsep(&rest, "\n")) && rest)
+		ret = parse_change(rec, line);
+
+	return ret;
+}
+
 static int parse_lines(struct zcrx_record *rec, char *text)
 {
 	char *rest = text, *line = strsep(&rest, "\n");
@@ -386,10 +507,10 @@ static int parse_lines(struct zcrx_record *rec, char *text)
 		if (ret)
 			return ret;
 	}
-	if (!line || !rest || *rest || !*rec->ifname || rec->queue == UINT_MAX)
+	if (!line || !rest || !*rec->ifname || rec->queue == UINT_MAX)
 		return -EBADMSG;
 
-	return 0;
+	return parse_changes(rec, rest);
 }
 
 /**

@@ -11,15 +11,12 @@
 #include "nic_impl.h"
 #include "nic_rss.h"
 
+#define MIN_FDS		64
+
 static struct zcrx_steered *find_steered(const struct zcrx_nic *nic, int fd)
 {
-	unsigned int i;
-
-	for (i = 0; i < nic->nr_steered; i++)
-		if (nic->steered[i].fd == fd)
-			return &nic->steered[i];
-
-	return NULL;
+	return fd >= 0 && (unsigned int)fd < nic->nr_fds ? nic->steered[fd] :
+							   NULL;
 }
 
 /* They may be there, but switched off. */
@@ -45,7 +42,7 @@ static int refuse_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow,
 		       int err)
 {
 	zcrx_record_del_rule(nic->rec, flow);
-	zcrx_record_save(nic->dir, nic->rec);
+	zcrx_record_save_rule(nic->dir, nic->rec, flow);
 	if (is_for_good(err))
 		nic->no_rules = true;
 
@@ -53,18 +50,13 @@ static int refuse_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow,
 			 nic->name, ntohs(flow->dport), strerror(-err));
 }
 
-static int add_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow)
+static int make_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow)
 {
-	unsigned int location;
 	int ret;
 
-	/* One that is there already is another socket's, or somebody else's. */
-	if (zcrx_record_has_rule(nic->rec, flow) ||
-	    !zcrx_hw_find_rule(nic->ifindex, flow, &nic->target, &location))
-		return 0;
 	if (zcrx_record_add_rule(nic->rec, flow))
 		return zcrx_fail(-ENOMEM, "no memory to steer a connection");
-	ret = zcrx_record_save(nic->dir, nic->rec);
+	ret = zcrx_record_save_rule(nic->dir, nic->rec, flow);
 	if (ret) {
 		zcrx_record_del_rule(nic->rec, flow);
 		return ret;
@@ -74,47 +66,62 @@ static int add_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow)
 	return ret ? refuse_rule(nic, flow, ret) : 0;
 }
 
-static bool is_used(const struct zcrx_nic *nic, const struct zcrx_flow *flow)
+/* One that is there already is another socket's, or somebody else's. */
+static int add_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow,
+		    bool *ours)
 {
-	unsigned int i, k;
+	struct zcrx_rule *rule = zcrx_record_find_rule(nic->rec, flow);
+	unsigned int location;
+	int ret = 0;
 
-	for (i = 0; i < nic->nr_steered; i++)
-		for (k = 0; k < nic->steered[i].nr_flows; k++)
-			if (zcrx_flow_equal(&nic->steered[i].flows[k], flow))
-				return true;
+	if (rule)
+		rule->nr_users++;
+	else if (!zcrx_hw_find_rule(nic->ifindex, flow, &nic->target, &location))
+		return 0;
+	else
+		ret = make_rule(nic, flow);
+	*ours = !ret;
 
-	return false;
+	return ret;
 }
 
 /* One that was made before there was a context goes to the queue. */
 static int del_rule(const struct zcrx_owners *owners,
 		    const struct zcrx_target *target,
-		    const struct zcrx_flow *flow)
+		    const struct zcrx_flow *flow, bool *ours)
 {
 	const struct zcrx_target queue = { .queue = owners->own->queue };
-	int ret = zcrx_owners_delete_rule(owners, flow, target);
+	struct zcrx_rule *rule = zcrx_record_find_rule(owners->own, flow);
+	int ret;
 
+	if (rule->nr_users > 1) {
+		rule->nr_users--;
+		*ours = false;
+		return 0;
+	}
+	ret = zcrx_owners_delete_rule(owners, flow, target);
 	if (!ret && target->context)
 		ret = zcrx_owners_delete_rule(owners, flow, &queue);
 	if (ret < 0)
 		return ret;
 	zcrx_record_del_rule(owners->own, flow);
+	*ours = false;
 
-	return zcrx_record_save(owners->dir, owners->own);
+	return zcrx_record_save_rule(owners->dir, owners->own, flow);
 }
 
 static int del_rules(const struct zcrx_nic *nic,
 		     const struct zcrx_owners *owners,
-		     const struct zcrx_flow *flows, unsigned int nr)
+		     struct zcrx_steered *steered)
 {
 	int ret = 0, err;
 	unsigned int i;
 
-	for (i = 0; i < nr; i++) {
-		if (!zcrx_record_has_rule(nic->rec, &flows[i]) ||
-		    is_used(nic, &flows[i]))
+	for (i = 0; i < steered->nr_flows; i++) {
+		if (!steered->ours[i])
 			continue;
-		err = del_rule(owners, &nic->target, &flows[i]);
+		err = del_rule(owners, &nic->target, &steered->flows[i],
+			       &steered->ours[i]);
 		ret = err ? err : ret;
 	}
 
@@ -122,17 +129,17 @@ static int del_rules(const struct zcrx_nic *nic,
 }
 
 static int add_rules(struct zcrx_nic *nic, const struct zcrx_owners *owners,
-		     const struct zcrx_steered *steered)
+		     struct zcrx_steered *steered)
 {
 	struct zcrx_sentence why;
 	unsigned int i;
 	int ret;
 
 	for (i = 0; i < steered->nr_flows; i++) {
-		ret = add_rule(nic, &steered->flows[i]);
+		ret = add_rule(nic, &steered->flows[i], &steered->ours[i]);
 		if (ret) {
 			zcrx_sentence_keep(&why);
-			del_rules(nic, owners, steered->flows, i);
+			del_rules(nic, owners, steered);
 			zcrx_sentence_restore(&why);
 			return ret;
 		}
@@ -166,7 +173,7 @@ static int make_context(struct zcrx_nic *nic)
 }
 
 static int steer_by_rule(struct zcrx_nic *nic, const struct zcrx_owners *owners,
-			 const struct zcrx_steered *steered)
+			 struct zcrx_steered *steered)
 {
 	int ret;
 
@@ -276,7 +283,7 @@ static int set_entry(const struct zcrx_owners *owners, unsigned int entry,
 }
 
 static int steer_by_entry(const struct zcrx_nic *nic,
-			  const struct zcrx_owners *owners,
+			  struct zcrx_owners *owners,
 			  struct zcrx_steered *steered)
 {
 	int ret;
@@ -288,6 +295,8 @@ static int steer_by_entry(const struct zcrx_nic *nic,
 		return refuse_connection(nic);
 	ret = hash_flow(nic, steered->flows, &steered->entry);
 	if (!ret)
+		ret = zcrx_owners_load(owners);
+	if (!ret)
 		ret = check_entry(owners, steered->entry);
 	if (!ret && !nic->rec->moved[steered->entry])
 		ret = set_entry(owners, steered->entry, true);
@@ -295,17 +304,33 @@ static int steer_by_entry(const struct zcrx_nic *nic,
 	return ret;
 }
 
-static int unsteer_entry(const struct zcrx_nic *nic,
-			 const struct zcrx_owners *owners, unsigned int entry)
+static bool is_needed(const struct zcrx_nic *nic,
+		      const struct zcrx_steered *leaving)
 {
+	const struct zcrx_steered *steered;
 	unsigned int i;
 
-	for (i = 0; i < nic->nr_steered; i++)
-		if (nic->steered[i].how == ZCRX_BY_ENTRY &&
-		    nic->steered[i].entry == entry)
-			return 0;
+	for (i = 0; i < nic->nr_fds; i++) {
+		steered = nic->steered[i];
+		if (steered && steered != leaving &&
+		    steered->how == ZCRX_BY_ENTRY &&
+		    steered->entry == leaving->entry)
+			return true;
+	}
 
-	return set_entry(owners, entry, false);
+	return false;
+}
+
+static int unsteer_entry(const struct zcrx_nic *nic, struct zcrx_owners *owners,
+			 const struct zcrx_steered *leaving)
+{
+	int ret;
+
+	if (is_needed(nic, leaving))
+		return 0;
+	ret = zcrx_owners_load(owners);
+
+	return ret ? ret : set_entry(owners, leaving->entry, false);
 }
 
 /*
@@ -327,7 +352,7 @@ static int steer_flows(struct zcrx_nic *nic, struct zcrx_steered *steered)
 
 	if (!nic->readable && !is_connection)
 		return refuse_port(nic);
-	ret = zcrx_nic_begin(nic, &owners);
+	ret = zcrx_nic_lock(nic, &owners);
 	if (ret)
 		return ret;
 	steered->how = ZCRX_BY_RULE;
@@ -341,24 +366,47 @@ static int steer_flows(struct zcrx_nic *nic, struct zcrx_steered *steered)
 	return ret;
 }
 
+static bool make_room(struct zcrx_nic *nic, unsigned int fd)
+{
+	unsigned int nr = nic->nr_fds ? nic->nr_fds : MIN_FDS;
+	struct zcrx_steered **list;
+
+	if (fd < nic->nr_fds)
+		return true;
+	while (nr <= fd)
+		nr *= 2;
+	list = reallocarray(nic->steered, nr, sizeof(*list));
+	if (!list)
+		return false;
+	memset(&list[nic->nr_fds], 0, (nr - nic->nr_fds) * sizeof(*list));
+	nic->steered = list;
+	nic->nr_fds = nr;
+
+	return true;
+}
+
 /* What @steered has the flows of */
 static int steer_socket(struct zcrx_nic *nic, struct zcrx_steered *steered)
 {
-	struct zcrx_steered *list;
+	struct zcrx_steered *kept;
 	int ret = 0;
 
 	if (find_steered(nic, steered->fd))
 		ret = zcrx_nic_unsteer(nic, steered->fd);
 	if (ret)
 		return ret;
-	list = realloc(nic->steered, (nic->nr_steered + 1) * sizeof(*list));
-	if (!list)
+	kept = malloc(sizeof(*kept));
+	if (!kept || !make_room(nic, steered->fd)) {
+		free(kept);
 		return zcrx_fail(-ENOMEM, "no memory to steer a connection");
-	nic->steered = list;
+	}
 	ret = nic->single ? 0 : steer_flows(nic, steered);
-	if (ret)
+	if (ret) {
+		free(kept);
 		return ret;
-	list[nic->nr_steered++] = *steered;
+	}
+	*kept = *steered;
+	nic->steered[steered->fd] = kept;
 
 	return 0;
 }
@@ -408,18 +456,17 @@ int zcrx_nic_steer_early(struct zcrx_nic *nic, int fd)
 	return steer_socket(nic, &steered);
 }
 
-static int undo(struct zcrx_nic *nic, const struct zcrx_steered *steered)
+static int undo(struct zcrx_nic *nic, struct zcrx_steered *steered)
 {
 	struct zcrx_owners owners;
-	int ret = zcrx_nic_begin(nic, &owners);
+	int ret = zcrx_nic_lock(nic, &owners);
 
 	if (ret)
 		return ret;
 	if (steered->how == ZCRX_BY_RULE)
-		ret = del_rules(nic, &owners, steered->flows,
-				steered->nr_flows);
+		ret = del_rules(nic, &owners, steered);
 	else
-		ret = unsteer_entry(nic, &owners, steered->entry);
+		ret = unsteer_entry(nic, &owners, steered);
 	zcrx_owners_end(&owners);
 
 	return ret;
@@ -435,20 +482,19 @@ static int undo(struct zcrx_nic *nic, const struct zcrx_steered *steered)
  */
 int zcrx_nic_unsteer(struct zcrx_nic *nic, int fd)
 {
-	struct zcrx_steered *entry = find_steered(nic, fd), steered;
+	struct zcrx_steered *steered = find_steered(nic, fd);
 	int ret;
 
-	if (!entry)
+	if (!steered)
 		return zcrx_fail(-ENOENT, "socket %d is not steered to queue %u of %s",
 				 fd, nic->rec->queue, nic->name);
-	steered = *entry;
-	*entry = nic->steered[--nic->nr_steered];
-
-	ret = steered.how == ZCRX_BY_NOTHING ? 0 : undo(nic, &steered);
+	ret = steered->how == ZCRX_BY_NOTHING ? 0 : undo(nic, steered);
 	if (ret)
-		nic->steered[nic->nr_steered++] = steered;
+		return ret;
+	nic->steered[fd] = NULL;
+	free(steered);
 
-	return ret;
+	return 0;
 }
 
 /**

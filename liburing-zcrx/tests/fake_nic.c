@@ -160,8 +160,10 @@ static void step(void)
 int __wrap_zcrx_record_dir(unsigned int ifindex, bool create);
 int __wrap_renameat(int old_dir, const char *old, int new_dir, const char *new);
 int __wrap_unlinkat(int dir, const char *name, int flags);
+ssize_t __wrap_write(int fd, const void *buf, size_t len);
 int __real_renameat(int old_dir, const char *old, int new_dir, const char *new);
 int __real_unlinkat(int dir, const char *name, int flags);
+ssize_t __real_write(int fd, const void *buf, size_t len);
 
 int __wrap_zcrx_record_dir(unsigned int ifindex, bool create)
 {
@@ -182,6 +184,27 @@ int __wrap_unlinkat(int dir, const char *name, int flags)
 	step();
 
 	return __real_unlinkat(dir, name, flags);
+}
+
+/* A filter's line at the end of a record */
+static bool is_line(const char *text, size_t len)
+{
+	return (len > 5 && !memcmp(text, "rule ", 5)) ||
+	       (len > 8 && !memcmp(text, "no-rule ", 8));
+}
+
+ssize_t __wrap_write(int fd, const void *buf, size_t len)
+{
+	__atomic_add_fetch(&fake_nic->nr_written, len, __ATOMIC_RELAXED);
+	if (is_line(buf, len)) {
+		step();
+		if (steps_to_live == 1 &&
+		    __real_write(fd, buf, len / 2) != (ssize_t)(len / 2))
+			return -1;
+		step();
+	}
+
+	return __real_write(fd, buf, len);
 }
 
 /*

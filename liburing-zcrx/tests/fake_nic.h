@@ -2,7 +2,8 @@
 /*
  * A NIC in memory, in place of nic_netlink.c and nic_ethtool.c. It goes by the
  * index of the loopback interface, and by its name if the test has no other.
- * Processes share it, and die of it: each change of it or of a record is a step.
+ * Processes share it, and die of it: each change of it or of a record is a step, and
+ * so is half a line of a record.
  */
 #ifndef ZCRX_TEST_FAKE_NIC_H
 #define ZCRX_TEST_FAKE_NIC_H
@@ -51,6 +52,7 @@ struct fake_settings {
  * @rules_want_context: they take contexts only
  * @device: its address
  * @nr_steps: changes of it and of records
+ * @nr_written: bytes that were written, to records above all
  * @ret_split: what comes of setting header split
  * @ret_split_off: what comes of setting it to anything but on
  * @has_arfs: the kernel is configured for RFS
@@ -73,6 +75,7 @@ struct fake_nic {
 	bool			rules_want_context;
 	char			device[ZCRX_DEVICE_SIZE];
 	unsigned int		nr_steps;
+	unsigned long long	nr_written;
 	int			ret_split;
 	int			ret_split_off;
 	bool			has_arfs;

@@ -641,6 +641,52 @@ static void steer_by_rule(void)
 	pair_close(&p);
 }
 
+/* One filter is enough for both, as long as one of them needs it. */
+static void steer_twice(void)
+{
+	struct zcrx_nic *nic;
+	struct pair p;
+	int other;
+
+	begin();
+	fake_nic->has_rules = true;
+	EXPECT(pair_open(&p));
+	other = dup(p.ours);
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && !zcrx_nic_steer(nic, other));
+	EXPECT(fake_nic_nr_rules() == 1);
+	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && fake_nic_nr_rules() == 1);
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && !zcrx_nic_unsteer(nic, other));
+	EXPECT(fake_nic_nr_rules() == 1 && fake_nic_queue_of(&p.flow) == 3);
+	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && !fake_nic_nr_rules());
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	close(other);
+	pair_close(&p);
+}
+
+/* Somebody has cleaned up: what is to be put back is recorded anew. */
+static void record_is_deleted(void)
+{
+	struct zcrx_nic *nic;
+	char text[4096];
+	struct pair p;
+
+	begin();
+	fake_nic->has_rules = true;
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(!zcrx_nic_steer(nic, p.ours));
+	fake_nic_delete_record(3);
+	EXPECT(!zcrx_nic_steer(nic, p.listener));
+	EXPECT(fake_nic_read_record(3, text, sizeof(text)));
+	EXPECT(strstr(text, "table") && strstr(text, "rule 127.0.0.1 "));
+	EXPECT(strstr(text, "rule 0.0.0.0 0 "));
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
 static void steer_by_context(void)
 {
 	struct zcrx_nic *nic;
@@ -1510,6 +1556,8 @@ static const struct ktap_case cases[] = {
 	{ "a queue is kept, and the NIC is another one", keep_another_nic },
 	{ "a queue can't be kept", keep_refused },
 	{ "steering by filter", steer_by_rule },
+	{ "steering by filter: two sockets of a connection", steer_twice },
+	{ "steering by filter: the record is deleted", record_is_deleted },
 	{ "steering by RSS context", steer_by_context },
 	{ "steering: somebody else's RSS context", context_of_others },
 	{ "steering: filter, then RSS context", rule_and_context },

@@ -144,6 +144,12 @@ static void garbled(void)
 		"zcrx-nic 1\ninterface eth0\nqueue 0\nrule 1.2.3.4 1 ::1 1\nend\n",
 		"zcrx-nic 1\ninterface eth0\nqueue 0\nrule ::1 1 ::1 65536\nend\n",
 		"zcrx-nic 1\ninterface eth0\nqueue 0\nrule ::1 1 ::1 1 1\nend\n",
+		"zcrx-nic 1\ninterface eth0\nqueue 0\nno-rule ::1 1 ::1 1\nend\n",
+		"zcrx-nic 1\ninterface eth0\nqueue 0\nend\nkept\n",
+		"zcrx-nic 1\ninterface eth0\nqueue 0\nend\nsplit 1\n",
+		"zcrx-nic 1\ninterface eth0\nqueue 0\nend\nrule ::1 1 ::1\n",
+		"zcrx-nic 1\ninterface eth0\nqueue 0\nend\nno-rule ::1 1 ::1\n",
+		"zcrx-nic 1\ninterface eth0\nqueue 0\nend\n\n",
 	};
 	unsigned int i;
 
@@ -181,6 +187,96 @@ static void any_byte(void)
 	}
 }
 
+static const char least_text[] = "zcrx-nic 1\ninterface eth0\nqueue 0\nend\n";
+
+/* Lines that come after the end, in their order; returns how many filters are left. */
+static int nr_rules_after(const char *lines, size_t len)
+{
+	char text[sizeof(least_text) + 512];
+	struct zcrx_record *rec;
+	int nr;
+
+	snprintf(text, sizeof(text), "%s%.*s", least_text, (int)len, lines);
+	if (zcrx_record_parse(text, &rec))
+		return -1;
+	nr = rec->nr_rules;
+	zcrx_record_free(rec);
+
+	return nr;
+}
+
+static void changes(void)
+{
+	static const struct {
+		const char	*lines;
+		int		nr;
+	} tests[] = {
+		{ "", 0 },
+		{ "rule ::1 1 ::1 1\n", 1 },
+		{ "rule ::1 1 ::1 1\nrule ::1 1 ::1 2\n", 2 },
+		{ "rule ::1 1 ::1 1\nrule ::1 1 ::1 1\n", 1 },
+		{ "rule ::1 1 ::1 1\nno-rule ::1 1 ::1 1\n", 0 },
+		{ "no-rule ::1 1 ::1 1\nrule ::1 1 ::1 1\n", 1 },
+		{ "rule ::1 1 ::1 1\nno-rule ::1 1 ::1 1\nrule ::1 1 ::1 1\n", 1 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(tests); i++)
+		EXPECT(nr_rules_after(tests[i].lines, strlen(tests[i].lines)) ==
+		       tests[i].nr);
+}
+
+/* Its owner has died of writing: only whole lines count. */
+static void torn(void)
+{
+	static const char lines[] =
+		"rule 192.0.2.1 5201 192.0.2.2 40000\nrule ::1 1 ::1 2\n"
+		"no-rule 192.0.2.1 5201 192.0.2.2 40000\nno-rule ::1 1 ::1 2\n";
+	static const int nr[] = { 0, 1, 2, 1, 0 };
+	unsigned int whole = 0;
+	size_t len;
+
+	for (len = 0; len < sizeof(lines); len++) {
+		whole += len && lines[len - 1] == '\n';
+		EXPECT(nr_rules_after(lines, len) == nr[whole]);
+	}
+	EXPECT(whole == ARRAY_SIZE(nr) - 1);
+}
+
+static struct zcrx_flow flow_nr(unsigned int nr)
+{
+	return flow_of("192.0.2.1", 1 + nr / 50000, "192.0.2.2",
+		       1 + nr % 50000);
+}
+
+/* More than there are buckets, deleted in another order */
+static void many_rules(void)
+{
+	struct zcrx_record *rec = zcrx_record_new("eth0", 0);
+	const unsigned int nr = 3 * ZCRX_RULE_BUCKETS;
+	struct zcrx_flow flow;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		flow = flow_nr(i);
+		EXPECT(!zcrx_record_find_rule(rec, &flow));
+		EXPECT(!zcrx_record_add_rule(rec, &flow));
+	}
+	for (i = 0; i < nr; i += 2) {
+		flow = flow_nr(i);
+		zcrx_record_del_rule(rec, &flow);
+	}
+	EXPECT(rec->nr_rules == nr / 2);
+	for (i = 0; i < nr; i++) {
+		flow = flow_nr(i);
+		EXPECT(!zcrx_record_find_rule(rec, &flow) == !(i % 2));
+	}
+	zcrx_record_del_rules(rec);
+	flow = flow_nr(1);
+	EXPECT(!rec->nr_rules && !zcrx_record_find_rule(rec, &flow));
+	zcrx_record_free(rec);
+}
+
 static void rules(void)
 {
 	struct zcrx_flow a = flow_of("192.0.2.1", 1, "192.0.2.2", 2);
@@ -190,7 +286,7 @@ static void rules(void)
 	EXPECT(!zcrx_record_add_rule(rec, &a));
 	EXPECT(!zcrx_record_add_rule(rec, &b));
 	zcrx_record_del_rule(rec, &a);
-	EXPECT(!zcrx_record_has_rule(rec, &a) && zcrx_record_has_rule(rec, &b));
+	EXPECT(!zcrx_record_find_rule(rec, &a) && zcrx_record_find_rule(rec, &b));
 	zcrx_record_del_rule(rec, &a);
 	zcrx_record_del_rule(rec, &b);
 	EXPECT(rec->nr_rules == 0);
@@ -241,12 +337,147 @@ static void save_and_remove(void)
 	EXPECT(dir >= 0);
 	EXPECT(!zcrx_record_save(dir, rec));
 	EXPECT(!zcrx_record_save(dir, rec));
-	EXPECT(!zcrx_records_load(dir, &recs));
+	EXPECT(!zcrx_records_load(dir, NULL, &recs));
 	EXPECT(recs.nr == 1 && recs.list[0]->alive && recs.list[0]->queue == 3);
 	zcrx_records_free(&recs);
 	EXPECT(!zcrx_record_remove(dir, rec));
-	EXPECT(!zcrx_records_load(dir, &recs));
+	EXPECT(!zcrx_records_load(dir, NULL, &recs));
 	EXPECT(recs.nr == 0 && !*recs.garbled);
+	zcrx_records_free(&recs);
+	zcrx_record_free(rec);
+	remove_dir(dir);
+}
+
+/* How many filters has the record in its file? */
+static int nr_rules_in(int dir)
+{
+	struct zcrx_records recs;
+	int nr = -1;
+
+	if (zcrx_records_load(dir, NULL, &recs))
+		return -1;
+	if (recs.nr == 1 && recs.list[0]->alive && !*recs.garbled)
+		nr = recs.list[0]->nr_rules;
+	zcrx_records_free(&recs);
+
+	return nr;
+}
+
+static bool save_new(int dir, struct zcrx_record *rec, unsigned int nr)
+{
+	struct zcrx_flow flow = flow_nr(nr);
+
+	return !zcrx_record_add_rule(rec, &flow) &&
+	       !zcrx_record_save_rule(dir, rec, &flow);
+}
+
+static bool save_gone(int dir, struct zcrx_record *rec, unsigned int nr)
+{
+	struct zcrx_flow flow = flow_nr(nr);
+
+	zcrx_record_del_rule(rec, &flow);
+
+	return !zcrx_record_save_rule(dir, rec, &flow);
+}
+
+static void append(void)
+{
+	struct zcrx_record *rec = zcrx_record_new("eth0", 3);
+	int dir = make_dir();
+	struct stat before, after;
+
+	EXPECT(dir >= 0 && !zcrx_record_save(dir, rec));
+	EXPECT(!fstatat(dir, "queue-3", &before, 0));
+	EXPECT(save_new(dir, rec, 1) && nr_rules_in(dir) == 1);
+	EXPECT(save_new(dir, rec, 2) && nr_rules_in(dir) == 2);
+	EXPECT(save_gone(dir, rec, 1) && nr_rules_in(dir) == 1);
+	EXPECT(!fstatat(dir, "queue-3", &after, 0));
+	EXPECT(before.st_ino == after.st_ino);
+
+	/* It is there all the same, and still locked. */
+	EXPECT(!unlinkat(dir, "queue-3", 0));
+	EXPECT(save_new(dir, rec, 3) && nr_rules_in(dir) == 2);
+	EXPECT(save_new(dir, rec, 4) && nr_rules_in(dir) == 3);
+	zcrx_record_free(rec);
+	remove_dir(dir);
+}
+
+/* The number of its file is another one's by now. */
+static void append_elsewhere(void)
+{
+	struct zcrx_record *rec = zcrx_record_new("eth0", 3);
+	int dir = make_dir(), other;
+	struct stat st;
+
+	EXPECT(dir >= 0 && !zcrx_record_save(dir, rec));
+	other = openat(dir, "other", O_RDWR | O_CREAT, 0600);
+	EXPECT(other >= 0 && dup2(other, rec->lock) == rec->lock);
+	EXPECT(save_new(dir, rec, 1) && nr_rules_in(dir) == 1);
+	EXPECT(!fstat(other, &st) && !st.st_size);
+	close(other);
+	zcrx_record_free(rec);
+	remove_dir(dir);
+}
+
+/* What has gone does not fill the file. */
+static void append_for_long(void)
+{
+	struct zcrx_record *rec = zcrx_record_new("eth0", 3);
+	int dir = make_dir();
+	struct stat st;
+	off_t most = 0;
+	unsigned int i;
+
+	EXPECT(dir >= 0 && !zcrx_record_save(dir, rec));
+	EXPECT(save_new(dir, rec, 0));
+	for (i = 1; i < 5000; i++) {
+		EXPECT(save_new(dir, rec, i) && save_gone(dir, rec, i));
+		EXPECT(!fstatat(dir, "queue-3", &st, 0));
+		most = st.st_size > most ? st.st_size : most;
+	}
+	EXPECT(most > 50000 && most < 200000 && nr_rules_in(dir) == 1);
+	zcrx_record_free(rec);
+	remove_dir(dir);
+}
+
+/* A full file system takes half a line: that is not to be added to. */
+static void half_a_line(void)
+{
+	struct zcrx_record *rec = zcrx_record_new("eth0", 3);
+	struct rlimit limit, less;
+	int dir = make_dir();
+	struct stat st;
+	bool saved;
+
+	EXPECT(dir >= 0 && !zcrx_record_save(dir, rec));
+	EXPECT(save_new(dir, rec, 1) && !fstatat(dir, "queue-3", &st, 0));
+	EXPECT(!getrlimit(RLIMIT_FSIZE, &limit));
+	less = limit;
+	less.rlim_cur = st.st_size + 10;
+	signal(SIGXFSZ, SIG_IGN);
+	EXPECT(!setrlimit(RLIMIT_FSIZE, &less));
+	saved = save_new(dir, rec, 2);
+	EXPECT(!setrlimit(RLIMIT_FSIZE, &limit));
+	EXPECT(!saved && strstr(zcrx_error(), "can't be recorded"));
+	EXPECT(nr_rules_in(dir) == 1);
+	EXPECT(save_gone(dir, rec, 2) && nr_rules_in(dir) == 1);
+	EXPECT(save_new(dir, rec, 3) && nr_rules_in(dir) == 2);
+	zcrx_record_free(rec);
+	remove_dir(dir);
+}
+
+/* Whoever has one knows it. */
+static void own_left_out(void)
+{
+	struct zcrx_record *rec = full_record();
+	struct zcrx_records recs;
+	int dir = make_dir();
+
+	EXPECT(dir >= 0 && !zcrx_record_save(dir, rec));
+	rec->queue = 2;
+	EXPECT(!zcrx_record_save(dir, rec));
+	EXPECT(!zcrx_records_load(dir, rec, &recs));
+	EXPECT(recs.nr == 1 && recs.list[0]->queue == 3);
 	zcrx_records_free(&recs);
 	zcrx_record_free(rec);
 	remove_dir(dir);
@@ -270,14 +501,14 @@ static void death(void)
 		_exit(0);
 	}
 	EXPECT(read(ready[0], &c, 1) == 1 && c == 'y');
-	EXPECT(!zcrx_records_load(dir, &recs));
+	EXPECT(!zcrx_records_load(dir, NULL, &recs));
 	EXPECT(recs.nr == 1 && recs.list[0]->pid == child);
 	EXPECT(recs.list[0]->alive);
 	zcrx_records_free(&recs);
 
 	kill(child, SIGKILL);
 	EXPECT(waitpid(child, NULL, 0) == child);
-	EXPECT(!zcrx_records_load(dir, &recs));
+	EXPECT(!zcrx_records_load(dir, NULL, &recs));
 	EXPECT(recs.nr == 1 && recs.list[0]->pid == child);
 	EXPECT(!recs.list[0]->alive);
 	zcrx_records_free(&recs);
@@ -290,7 +521,7 @@ static bool is_garbled(int dir, const char *name)
 	struct zcrx_records recs;
 	bool is;
 
-	if (zcrx_records_load(dir, &recs))
+	if (zcrx_records_load(dir, NULL, &recs))
 		return false;
 	is = recs.nr == 1 && recs.list[0]->queue == 3 &&
 	     !recs.list[0]->alive && !strcmp(recs.garbled, name);
@@ -310,7 +541,7 @@ static void kept(void)
 
 	EXPECT(dir >= 0);
 	write_file(dir, "queue-3", text, strlen(text));
-	EXPECT(!zcrx_records_load(dir, &recs) && recs.nr == 1);
+	EXPECT(!zcrx_records_load(dir, NULL, &recs) && recs.nr == 1);
 	EXPECT(recs.list[0]->kept && recs.list[0]->alive);
 	again = zcrx_record_print(recs.list[0]);
 	EXPECT(again && !strcmp(again, text));
@@ -373,12 +604,12 @@ static void unreadable(void)
 	less = limit;
 	less.rlim_cur = next + 1;
 	EXPECT(!setrlimit(RLIMIT_NOFILE, &less));
-	ret = zcrx_records_load(dir, &recs);
+	ret = zcrx_records_load(dir, NULL, &recs);
 	EXPECT(!setrlimit(RLIMIT_NOFILE, &limit));
 	EXPECT(ret == -EMFILE && strstr(zcrx_error(), "queue-3"));
 
 	no_memory = true;
-	ret = zcrx_records_load(dir, &recs);
+	ret = zcrx_records_load(dir, NULL, &recs);
 	no_memory = false;
 	EXPECT(ret == -ENOMEM);
 	remove_dir(dir);
@@ -459,7 +690,7 @@ static void left_over(void)
 	EXPECT(dir >= 0);
 	write_file(dir, "queue-3.new", full_text, 40);
 	EXPECT(!zcrx_record_save(dir, rec));
-	EXPECT(!zcrx_records_load(dir, &recs));
+	EXPECT(!zcrx_records_load(dir, NULL, &recs));
 	EXPECT(recs.nr == 1 && !*recs.garbled);
 	zcrx_records_free(&recs);
 
@@ -482,8 +713,16 @@ static const struct ktap_case cases[] = {
 	{ "text: garbled", garbled },
 	{ "text: no memory", without_memory },
 	{ "text: any byte another one", any_byte },
+	{ "text: filters that come and go", changes },
+	{ "text: part of a line", torn },
 	{ "rules", rules },
+	{ "rules: many", many_rules },
 	{ "file: saved, saved again, removed", save_and_remove },
+	{ "file: appended to", append },
+	{ "file: not appended to another one", append_elsewhere },
+	{ "file: appended to for long", append_for_long },
+	{ "file: half a line", half_a_line },
+	{ "file: one's own is left out", own_left_out },
 	{ "file: its owner dies", death },
 	{ "file: it is kept without its owner", kept },
 	{ "file: garbled ones are named", garbled_files },
