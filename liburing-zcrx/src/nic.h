@@ -43,6 +43,7 @@ int zcrx_nic_index(const char *ifname);
 int zcrx_nic_named(char ifname[IFNAMSIZ], const char *name);
 int zcrx_nic_find(char ifname[IFNAMSIZ], int fd);
 int zcrx_nic_any(char ifname[IFNAMSIZ], unsigned int nr);
+bool zcrx_nic_is_taken(const char *ifname, unsigned int rxq);
 
 /*
  * Description

@@ -6,9 +6,11 @@
 #include <ifaddrs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "nic_hw.h"
+#include "nic_record.h"
 
 /* VLANs in VLANs end here. */
 #define MAX_DEPTH	8
@@ -174,6 +176,54 @@ int zcrx_nic_any(char ifname[IFNAMSIZ], unsigned int nr)
 		return zcrx_fail(-ENODEV, "no network interface can do zero copy: that takes one that is up, has a receive queue to spare, and lets header split be switched on (by root)");
 
 	return set_name(ifname, ifindex);
+}
+
+/*
+ * Taken
+ */
+
+/* What can't be read is somebody's. */
+static bool is_taken(const struct zcrx_records *recs, unsigned int rxq)
+{
+	bool taken = *recs->garbled;
+	unsigned int i;
+
+	for (i = 0; i < recs->nr; i++) {
+		if (!recs->list[i]->kept)
+			taken = true;
+		else if (recs->list[i]->queue == rxq)
+			return false;
+	}
+
+	return taken;
+}
+
+/**
+ * zcrx_nic_is_taken() - is a NIC that zcrx_nic_open() refused in others' hands?
+ * @ifname: name of the interface
+ * @rxq: the queue that would be used as it is
+ *
+ * They have set the NIC up, and the last of them puts it back. The queue may be
+ * one that an owner has not registered yet: it looks free, and is not. What is
+ * kept is there to be used.
+ *
+ * Return: true if the queue is not to be used; false if it may have been prepared
+ * by an administrator, also if only root may know of others.
+ */
+bool zcrx_nic_is_taken(const char *ifname, unsigned int rxq)
+{
+	unsigned int ifindex = if_nametoindex(ifname);
+	int dir = zcrx_record_dir(ifindex, false);
+	struct zcrx_records recs;
+	bool taken;
+
+	if (dir < 0)
+		return false;
+	taken = zcrx_records_load(dir, NULL, &recs) || is_taken(&recs, rxq);
+	zcrx_records_free(&recs);
+	close(dir);
+
+	return taken;
 }
 
 /*

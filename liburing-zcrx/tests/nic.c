@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -1499,6 +1500,154 @@ static void crowd(void)
 }
 
 /*
+ * Two programs that start at once, on a NIC that has a queue for one. A program
+ * that can't set the NIC up registers the last queue as it is, unless it is taken,
+ * as zcrx-run does.
+ */
+
+#define ROUNDS		300
+
+/**
+ * struct race - what the two share
+ * @nr_here: how many have come to the end of each part of a round
+ * @nr_set_up: how many have set up a queue, and registered it
+ * @nr_as_it_is: how many have registered one that they have not set up
+ * @nr_robbed: how many have set up a queue that another one has registered
+ * @nr_other: how many were refused for another reason than that there is no queue
+ */
+struct race {
+	unsigned int	nr_here;
+	unsigned int	nr_set_up;
+	unsigned int	nr_as_it_is;
+	unsigned int	nr_robbed;
+	unsigned int	nr_other;
+};
+
+static struct race *race;
+
+static void count(unsigned int *nr)
+{
+	__atomic_add_fetch(nr, 1, __ATOMIC_SEQ_CST);
+}
+
+static void meet(unsigned int nr)
+{
+	count(&race->nr_here);
+	while (__atomic_load_n(&race->nr_here, __ATOMIC_SEQ_CST) < nr)
+		usleep(50);
+}
+
+/* As the kernel does it: one has the queue. */
+static bool registers(unsigned int queue)
+{
+	enum zcrx_provider none = ZCRX_PROVIDER_NONE;
+
+	return __atomic_compare_exchange_n(&fake_nic->provider[queue], &none,
+					   ZCRX_PROVIDER_IO_URING, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+static void unregister(unsigned int queue)
+{
+	__atomic_store_n(&fake_nic->provider[queue], ZCRX_PROVIDER_NONE,
+			 __ATOMIC_SEQ_CST);
+}
+
+/* It takes a while to pin memory. */
+static void use_set_up(struct zcrx_nic *nic, unsigned int end)
+{
+	bool has;
+
+	usleep(rand() % 500);
+	has = registers(zcrx_nic_rxq(nic));
+	count(has ? &race->nr_set_up : &race->nr_robbed);
+	meet(end);
+	if (has)
+		unregister(zcrx_nic_rxq(nic));
+	zcrx_nic_close(nic);
+}
+
+static void use_as_it_is(unsigned int end)
+{
+	unsigned int last = fake_nic->nr_queues - 1;
+	bool has = !zcrx_nic_is_taken(FAKE_NAME, last) && registers(last);
+
+	if (has)
+		count(&race->nr_as_it_is);
+	meet(end);
+	if (has)
+		unregister(last);
+}
+
+static void run_rounds(void)
+{
+	struct zcrx_nic *nic;
+	unsigned int i;
+	int ret;
+
+	srand(getpid());
+	for (i = 0; i < ROUNDS; i++) {
+		meet(4 * i + 2);
+		ret = zcrx_nic_open(&nic, FAKE_NAME, -1);
+		if (ret && ret != -ENOSPC)
+			count(&race->nr_other);
+		if (ret)
+			use_as_it_is(4 * i + 4);
+		else
+			use_set_up(nic, 4 * i + 4);
+	}
+}
+
+static void at_once(void)
+{
+	int status, i;
+
+	begin();
+	fake_nic->nr_queues = 2;
+	for (i = 0; i < FAKE_SIZE; i++)
+		fake_nic->set.table[i] %= 2;
+	found = fake_nic->set;
+	race = mmap(NULL, sizeof(*race), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	EXPECT(race != MAP_FAILED);
+	for (i = 0; i < 2; i++) {
+		if (fork())
+			continue;
+		run_rounds();
+		_exit(0);
+	}
+	for (i = 0; i < 2; i++)
+		EXPECT(wait(&status) > 0 && !status);
+	printf("# %u set up, %u as it is, %u robbed, %u for other reasons\n",
+	       race->nr_set_up, race->nr_as_it_is, race->nr_robbed,
+	       race->nr_other);
+	EXPECT(race->nr_set_up == ROUNDS && !race->nr_as_it_is);
+	EXPECT(!race->nr_robbed && !race->nr_other && as_found());
+	munmap(race, sizeof(*race));
+}
+
+/* Somebody's, nobody's, nobody's that is there to be used, and nobody knows whose */
+static void taken(void)
+{
+	struct zcrx_nic *nic;
+
+	begin();
+	EXPECT(!zcrx_nic_is_taken(FAKE_NAME, 3));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(zcrx_nic_is_taken(FAKE_NAME, 3));
+	EXPECT(zcrx_nic_is_taken(FAKE_NAME, 1));
+	EXPECT(keep(1) && !zcrx_nic_is_taken(FAKE_NAME, 1));
+	EXPECT(zcrx_nic_is_taken(FAKE_NAME, 3));
+	zcrx_nic_close(nic);
+	EXPECT(!zcrx_nic_is_taken(FAKE_NAME, 3));
+	EXPECT(fake_nic_write_record(2, newer));
+	EXPECT(zcrx_nic_is_taken(FAKE_NAME, 3));
+	EXPECT(!zcrx_nic_is_taken(FAKE_NAME, 1));
+	fake_nic_delete_record(2);
+	EXPECT(resets() && as_found());
+}
+
+/*
  * Finding
  */
 
@@ -1594,6 +1743,8 @@ static const struct ktap_case cases[] = {
 	{ "death while putting back", death_in_reset },
 	{ "chunks for the MTU", chunk_by_mtu },
 	{ "many processes at once", crowd },
+	{ "two processes at once, and a queue for one", at_once },
+	{ "a queue that is taken", taken },
 	{ "interface of a socket", find },
 };
 

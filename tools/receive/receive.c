@@ -30,6 +30,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "../../liburing-zcrx/src/nic.h"
 #include "../../liburing-zcrx/src/ring.h"
 #include "files.h"
 #include "receive.h"
@@ -249,16 +250,19 @@ static int register_queue(void)
 }
 
 /* A NIC that can't be set up may have been, by an administrator. */
-static void set_up_nic(void)
+static int set_up_nic(void)
 {
 	int has = zcrx_probe_ring(rx->ring.ring_fd);
 
 	*not_set_up = '\0';
 	if (has < 0 || !(has & ZCRX_HAS_RBUF))
-		return;
-	if (setup_open(&rx->setup, &nic, settings.dev,
-		       settings.rxq ? (int)nic.rxq : -1))
-		snprintf(not_set_up, sizeof(not_set_up), "%s", zcrx_error());
+		return 0;
+	if (!setup_open(&rx->setup, &nic, settings.dev,
+			settings.rxq ? (int)nic.rxq : -1))
+		return 0;
+	snprintf(not_set_up, sizeof(not_set_up), "%s", zcrx_error());
+
+	return zcrx_nic_is_taken(nic.name, nic.rxq) ? -EEXIST : 0;
 }
 
 /*
@@ -277,8 +281,9 @@ static int setup(int fd)
 	ret = make_ring();
 	if (ret)
 		return ret;
-	set_up_nic();
-	ret = register_queue();
+	ret = set_up_nic();
+	if (!ret)
+		ret = register_queue();
 	if (ret) {
 		drop_ring();
 		setup_close(&rx->setup);
