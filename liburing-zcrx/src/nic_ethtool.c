@@ -510,34 +510,36 @@ int zcrx_hw_find_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 	return ret;
 }
 
-static bool is_taken(const struct ethtool_rxnfc *nfc, unsigned int location)
+/* The last place that is free: filters of an administrator come before ours. */
+static int last_free(const struct ethtool_rxnfc *nfc, __u32 *location)
 {
+	bool *taken = calloc(nfc->data + 1, sizeof(*taken));
 	unsigned int i;
 
+	if (!taken)
+		return -ENOMEM;
 	for (i = 0; i < nfc->rule_cnt; i++)
-		if (nfc->rule_locs[i] == location)
-			return true;
+		if (nfc->rule_locs[i] < nfc->data)
+			taken[nfc->rule_locs[i]] = true;
+	for (i = nfc->data; i && taken[i - 1]; i--)
+		;
+	free(taken);
+	*location = i - 1;
 
-	return false;
+	return i ? 0 : -ENOSPC;
 }
 
-/* The last place that is free: filters of an administrator come before ours. */
 static int choose_location(unsigned int ifindex, __u32 *location)
 {
 	struct ethtool_rxnfc *nfc;
 	int ret = get_locations(ifindex, &nfc);
-	unsigned int i;
 
 	if (ret)
 		return ret;
-	if (nfc->data & RX_CLS_LOC_SPECIAL) {
+	if (nfc->data & RX_CLS_LOC_SPECIAL)
 		*location = RX_CLS_LOC_ANY;
-	} else {
-		for (i = nfc->data; i && is_taken(nfc, i - 1); i--)
-			;
-		ret = i ? 0 : -ENOSPC;
-		*location = i - 1;
-	}
+	else
+		ret = last_free(nfc, location);
 	free(nfc);
 
 	return ret;
