@@ -402,15 +402,31 @@ static void set_spec(struct ethtool_rxnfc *nfc, const struct zcrx_flow *flow,
 	}
 }
 
+static bool same_target(const struct ethtool_rxnfc *a,
+			const struct ethtool_rxnfc *b)
+{
+	return (a->fs.flow_type & FLOW_RSS) == (b->fs.flow_type & FLOW_RSS) &&
+	       a->fs.ring_cookie == b->fs.ring_cookie &&
+	       (!(a->fs.flow_type & FLOW_RSS) ||
+		a->rss_context == b->rss_context);
+}
+
 static bool same_rule(const struct ethtool_rxnfc *a,
 		      const struct ethtool_rxnfc *b)
 {
-	return a->fs.flow_type == b->fs.flow_type &&
-	       a->fs.ring_cookie == b->fs.ring_cookie &&
-	       (!(a->fs.flow_type & FLOW_RSS) ||
-		a->rss_context == b->rss_context) &&
+	return a->fs.flow_type == b->fs.flow_type && same_target(a, b) &&
 	       !memcmp(&a->fs.h_u, &b->fs.h_u, sizeof(a->fs.h_u)) &&
 	       !memcmp(&a->fs.m_u, &b->fs.m_u, sizeof(a->fs.m_u));
+}
+
+static int get_rule(unsigned int ifindex, unsigned int location,
+		    struct ethtool_rxnfc *rule)
+{
+	memset(rule, 0, sizeof(*rule));
+	rule->cmd = ETHTOOL_GRXCLSRULE;
+	rule->fs.location = location;
+
+	return ethtool(ifindex, rule);
 }
 
 /* Where there are filters; data is how many there can be, and a flag. */
@@ -497,10 +513,8 @@ int zcrx_hw_find_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 	set_spec(&wanted, flow, target);
 	ret = -ENOENT;
 	for (i = 0; ret && i < nfc->rule_cnt; i++) {
-		memset(&rule, 0, sizeof(rule));
-		rule.cmd = ETHTOOL_GRXCLSRULE;
-		rule.fs.location = nfc->rule_locs[i];
-		if (ethtool(ifindex, &rule) || !same_rule(&rule, &wanted))
+		if (get_rule(ifindex, nfc->rule_locs[i], &rule) ||
+		    !same_rule(&rule, &wanted))
 			continue;
 		*location = nfc->rule_locs[i];
 		ret = 0;
@@ -508,6 +522,51 @@ int zcrx_hw_find_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 	free(nfc);
 
 	return ret;
+}
+
+/**
+ * zcrx_hw_is_rule_at() - is a filter in its place?
+ * @ifindex: the interface
+ * @flow: what it matches
+ * @target: where it sends that
+ * @location: the place, or any number
+ *
+ * Return: whether it is.
+ */
+bool zcrx_hw_is_rule_at(unsigned int ifindex, const struct zcrx_flow *flow,
+			const struct zcrx_target *target, unsigned int location)
+{
+	struct ethtool_rxnfc wanted = { .cmd = 0 }, rule;
+
+	set_spec(&wanted, flow, target);
+
+	return !get_rule(ifindex, location, &rule) && same_rule(&rule, &wanted);
+}
+
+/**
+ * zcrx_hw_nr_rules_to() - how many filters lead there?
+ * @ifindex: the interface
+ * @target: where
+ *
+ * Return: their number or a negative errno.
+ */
+int zcrx_hw_nr_rules_to(unsigned int ifindex, const struct zcrx_target *target)
+{
+	const struct zcrx_flow any = { .family = AF_INET };
+	struct ethtool_rxnfc wanted = { .cmd = 0 }, rule, *nfc;
+	int ret = get_locations(ifindex, &nfc), nr = 0;
+	unsigned int i;
+
+	if (ret)
+		return ret;
+	set_spec(&wanted, &any, target);
+	for (i = 0; !ret && i < nfc->rule_cnt; i++) {
+		ret = get_rule(ifindex, nfc->rule_locs[i], &rule);
+		nr += !ret && same_target(&rule, &wanted);
+	}
+	free(nfc);
+
+	return ret ? ret : nr;
 }
 
 /* The last place that is free: filters of an administrator come before ours. */
@@ -550,11 +609,12 @@ static int choose_location(unsigned int ifindex, __u32 *location)
  * @ifindex: the interface
  * @flow: what it matches
  * @target: where it sends that
+ * @location: set to its place
  *
  * Return: 0 or a negative errno.
  */
 int zcrx_hw_add_rule(unsigned int ifindex, const struct zcrx_flow *flow,
-		     const struct zcrx_target *target)
+		     const struct zcrx_target *target, unsigned int *location)
 {
 	struct ethtool_rxnfc nfc = { .cmd = ETHTOOL_SRXCLSRLINS };
 	int ret = choose_location(ifindex, &nfc.fs.location);
@@ -562,8 +622,10 @@ int zcrx_hw_add_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 	if (ret)
 		return ret;
 	set_spec(&nfc, flow, target);
+	ret = ethtool(ifindex, &nfc);
+	*location = nfc.fs.location;
 
-	return ethtool(ifindex, &nfc);
+	return ret;
 }
 
 /**

@@ -111,8 +111,11 @@ int zcrx_hw_hashes_ports(unsigned int ifindex, int family);
 int zcrx_hw_nr_rules(unsigned int ifindex);
 int zcrx_hw_find_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 		      const struct zcrx_target *target, unsigned int *location);
+bool zcrx_hw_is_rule_at(unsigned int ifindex, const struct zcrx_flow *flow,
+			const struct zcrx_target *target, unsigned int location);
+int zcrx_hw_nr_rules_to(unsigned int ifindex, const struct zcrx_target *target);
 int zcrx_hw_add_rule(unsigned int ifindex, const struct zcrx_flow *flow,
-		     const struct zcrx_target *target);
+		     const struct zcrx_target *target, unsigned int *location);
 int zcrx_hw_del_rule(unsigned int ifindex, unsigned int location);
 
 bool zcrx_hw_has_contexts(unsigned int ifindex);

@@ -37,6 +37,7 @@ struct zcrx_steered {
  * @rec: our record
  * @single: there is no other queue
  * @no_rules: it has refused a filter
+ * @nr_rules: filters on the NIC, if only those in our record lead to @target; or -1
  * @readable: what is in chunks can be read by recv() as well
  * @alone: no connections may come to it but those that are steered there
  * @target: where filters send packets
@@ -51,6 +52,7 @@ struct zcrx_nic {
 	struct zcrx_record	*rec;
 	bool			single;
 	bool			no_rules;
+	int			nr_rules;
 	bool			readable;
 	bool			alone;
 	struct zcrx_target	target;

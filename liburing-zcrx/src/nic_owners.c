@@ -354,19 +354,21 @@ static int put_switch_back(const struct zcrx_owners *owners,
 /**
  * zcrx_owners_delete_rule() - delete a filter if it is there
  * @owners: as of zcrx_owners_lock()
- * @flow: what it matches
- * @target: where it sends that
+ * @rule: the filter
+ * @target: where it sends what it matches
  *
  * Return: 1: it was there; 0: it was not; or a negative errno, with a sentence.
  */
 int zcrx_owners_delete_rule(const struct zcrx_owners *owners,
-			    const struct zcrx_flow *flow,
+			    const struct zcrx_rule *rule,
 			    const struct zcrx_target *target)
 {
-	unsigned int location;
-	int ret;
+	unsigned int location = rule->location;
+	int ret = 0;
 
-	ret = zcrx_hw_find_rule(owners->ifindex, flow, target, &location);
+	if (!zcrx_hw_is_rule_at(owners->ifindex, &rule->flow, target, location))
+		ret = zcrx_hw_find_rule(owners->ifindex, &rule->flow, target,
+					&location);
 	if (!ret)
 		ret = zcrx_hw_del_rule(owners->ifindex, location);
 	if (ret == -ENOENT)
@@ -385,8 +387,7 @@ static int delete_rules(const struct zcrx_owners *owners,
 	int nr = 0, ret;
 
 	for (i = 0; i < rec->nr_rules; i++) {
-		ret = zcrx_owners_delete_rule(owners, &rec->rules[i].flow,
-					      target);
+		ret = zcrx_owners_delete_rule(owners, &rec->rules[i], target);
 		if (ret < 0)
 			return ret;
 		nr += ret;

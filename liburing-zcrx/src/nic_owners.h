@@ -36,7 +36,7 @@ const struct zcrx_record *zcrx_owners_any(const struct zcrx_owners *owners);
 bool zcrx_owners_is_bound(unsigned int ifindex, unsigned int queue);
 void zcrx_owners_wait_unbound(unsigned int ifindex, unsigned int queue);
 int zcrx_owners_delete_rule(const struct zcrx_owners *owners,
-			    const struct zcrx_flow *flow,
+			    const struct zcrx_rule *rule,
 			    const struct zcrx_target *target);
 int zcrx_owners_apply_rss(const struct zcrx_owners *owners,
 			  const struct zcrx_record *leaving);

@@ -57,11 +57,13 @@
  * struct zcrx_rule - a filter that an owner has made
  * @flow: what it matches
  * @nr_users: sockets of the owner that need it
+ * @location: its place on the NIC, as far as is known
  * @next: the next one in its bucket, counted from 1, or 0
  */
 struct zcrx_rule {
 	struct zcrx_flow	flow;
 	unsigned int		nr_users;
+	unsigned int		location;
 	unsigned int		next;
 };
 

@@ -50,8 +50,41 @@ static int refuse_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow,
 			 nic->name, ntohs(flow->dport), strerror(-err));
 }
 
+/*
+ * Nobody else has a filter that leads to our queue? As long as there are as many as
+ * we have left, all need not be looked at again.
+ */
+static bool is_alone(struct zcrx_nic *nic)
+{
+	int nr = zcrx_hw_nr_rules(nic->ifindex);
+
+	if (nr >= 0 && nr == nic->nr_rules)
+		return true;
+	if (zcrx_hw_nr_rules_to(nic->ifindex, &nic->target) !=
+	    (int)nic->rec->nr_rules)
+		nr = -1;
+	nic->nr_rules = nr;
+
+	return nr >= 0;
+}
+
+static void count_rules(struct zcrx_nic *nic, int change)
+{
+	if (nic->nr_rules >= 0)
+		nic->nr_rules += change;
+}
+
+static bool is_others(struct zcrx_nic *nic, const struct zcrx_flow *flow)
+{
+	unsigned int location;
+
+	return !is_alone(nic) &&
+	       !zcrx_hw_find_rule(nic->ifindex, flow, &nic->target, &location);
+}
+
 static int make_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow)
 {
+	unsigned int location;
 	int ret;
 
 	if (zcrx_record_add_rule(nic->rec, flow))
@@ -61,9 +94,13 @@ static int make_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow)
 		zcrx_record_del_rule(nic->rec, flow);
 		return ret;
 	}
-	ret = zcrx_hw_add_rule(nic->ifindex, flow, &nic->target);
+	ret = zcrx_hw_add_rule(nic->ifindex, flow, &nic->target, &location);
+	if (ret)
+		return refuse_rule(nic, flow, ret);
+	zcrx_record_find_rule(nic->rec, flow)->location = location;
+	count_rules(nic, 1);
 
-	return ret ? refuse_rule(nic, flow, ret) : 0;
+	return 0;
 }
 
 /* One that is there already is another socket's, or somebody else's. */
@@ -71,12 +108,11 @@ static int add_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow,
 		    bool *ours)
 {
 	struct zcrx_rule *rule = zcrx_record_find_rule(nic->rec, flow);
-	unsigned int location;
 	int ret = 0;
 
 	if (rule)
 		rule->nr_users++;
-	else if (!zcrx_hw_find_rule(nic->ifindex, flow, &nic->target, &location))
+	else if (is_others(nic, flow))
 		return 0;
 	else
 		ret = make_rule(nic, flow);
@@ -86,8 +122,7 @@ static int add_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow,
 }
 
 /* One that was made before there was a context goes to the queue. */
-static int del_rule(const struct zcrx_owners *owners,
-		    const struct zcrx_target *target,
+static int del_rule(struct zcrx_nic *nic, const struct zcrx_owners *owners,
 		    const struct zcrx_flow *flow, bool *ours)
 {
 	const struct zcrx_target queue = { .queue = owners->own->queue };
@@ -99,19 +134,19 @@ static int del_rule(const struct zcrx_owners *owners,
 		*ours = false;
 		return 0;
 	}
-	ret = zcrx_owners_delete_rule(owners, flow, target);
-	if (!ret && target->context)
-		ret = zcrx_owners_delete_rule(owners, flow, &queue);
+	ret = zcrx_owners_delete_rule(owners, rule, &nic->target);
+	if (!ret && nic->target.context)
+		ret = zcrx_owners_delete_rule(owners, rule, &queue);
 	if (ret < 0)
 		return ret;
+	count_rules(nic, -ret);
 	zcrx_record_del_rule(owners->own, flow);
 	*ours = false;
 
 	return zcrx_record_save_rule(owners->dir, owners->own, flow);
 }
 
-static int del_rules(const struct zcrx_nic *nic,
-		     const struct zcrx_owners *owners,
+static int del_rules(struct zcrx_nic *nic, const struct zcrx_owners *owners,
 		     struct zcrx_steered *steered)
 {
 	int ret = 0, err;
@@ -120,7 +155,7 @@ static int del_rules(const struct zcrx_nic *nic,
 	for (i = 0; i < steered->nr_flows; i++) {
 		if (!steered->ours[i])
 			continue;
-		err = del_rule(owners, &nic->target, &steered->flows[i],
+		err = del_rule(nic, owners, &steered->flows[i],
 			       &steered->ours[i]);
 		ret = err ? err : ret;
 	}
@@ -167,6 +202,7 @@ static int make_context(struct zcrx_nic *nic)
 		return zcrx_record_save(nic->dir, nic->rec) ?: -EOPNOTSUPP;
 	}
 	nic->target.context = context;
+	nic->nr_rules = -1;
 	nic->no_rules = false;
 
 	return 0;

@@ -169,6 +169,7 @@ static int insert_rule(struct ethtool_rxnfc *nfc)
 	if (at >= RULES)
 		return -ENOSPC;
 	driver.rule[at] = *nfc;
+	nfc->fs.location = at;
 	driver.rule[at].fs.location = at;
 	driver.has_rule[at] = true;
 
@@ -350,7 +351,12 @@ static void rule_v4(void)
 
 	begin();
 	EXPECT(zcrx_hw_find_rule(IFINDEX, &flow, &to_queue, &at) == -ENOENT);
-	EXPECT(!zcrx_hw_add_rule(IFINDEX, &flow, &to_queue));
+	EXPECT(!zcrx_hw_nr_rules_to(IFINDEX, &to_queue));
+	EXPECT(!zcrx_hw_add_rule(IFINDEX, &flow, &to_queue, &at));
+	EXPECT(at == RULES - 1 && zcrx_hw_nr_rules_to(IFINDEX, &to_queue) == 1);
+	EXPECT(zcrx_hw_is_rule_at(IFINDEX, &flow, &to_queue, at));
+	EXPECT(!zcrx_hw_is_rule_at(IFINDEX, &flow, &to_queue, 0));
+	EXPECT(!zcrx_hw_is_rule_at(IFINDEX, &flow, &to_queue, ~0U));
 	EXPECT(fs->flow_type == TCP_V4_FLOW && fs->ring_cookie == 3);
 	EXPECT(fs->h_u.tcp_ip4_spec.ip4src == inet_addr("192.0.2.1"));
 	EXPECT(fs->h_u.tcp_ip4_spec.ip4dst == inet_addr("192.0.2.2"));
@@ -371,7 +377,7 @@ static void rule_v6(void)
 	unsigned int at;
 
 	begin();
-	EXPECT(!zcrx_hw_add_rule(IFINDEX, &flow, &to_context));
+	EXPECT(!zcrx_hw_add_rule(IFINDEX, &flow, &to_context, &at));
 	EXPECT(fs->flow_type == (TCP_V6_FLOW | FLOW_RSS) && !fs->ring_cookie);
 	EXPECT(driver.rule[RULES - 1].rss_context == 2);
 	EXPECT(!memcmp(fs->h_u.tcp_ip6_spec.ip6dst, &flow.dst, 16));
@@ -380,24 +386,29 @@ static void rule_v6(void)
 	EXPECT(fs->m_u.tcp_ip6_spec.pdst == 0xffff);
 	EXPECT(zcrx_hw_find_rule(IFINDEX, &flow, &to_queue, &at) == -ENOENT);
 	EXPECT(!zcrx_hw_find_rule(IFINDEX, &flow, &to_context, &at));
+	EXPECT(!zcrx_hw_is_rule_at(IFINDEX, &flow, &to_queue, at));
+	EXPECT(zcrx_hw_is_rule_at(IFINDEX, &flow, &to_context, at));
+	EXPECT(!zcrx_hw_nr_rules_to(IFINDEX, &to_queue));
+	EXPECT(zcrx_hw_nr_rules_to(IFINDEX, &to_context) == 1);
 }
 
 /* The administrator's are found by nobody, and keep their places. */
 static void rule_locations(void)
 {
 	struct zcrx_flow flow = flow_of("192.0.2.1", 1, "192.0.2.2", 1);
-	unsigned int i, at;
+	unsigned int i, k, at;
 
 	for (i = 0; i < 2; i++) {
 		begin();
 		driver.picks_location = i;
 		driver.has_rule[1] = true;
-		for (at = 1; at < RULES; at++) {
-			flow.sport = at;
-			EXPECT(!zcrx_hw_add_rule(IFINDEX, &flow, &to_queue));
+		for (k = 1; k < RULES; k++) {
+			flow.sport = k;
+			EXPECT(!zcrx_hw_add_rule(IFINDEX, &flow, &to_queue, &at));
+			EXPECT(zcrx_hw_is_rule_at(IFINDEX, &flow, &to_queue, at));
 		}
-		flow.sport = at;
-		EXPECT(zcrx_hw_add_rule(IFINDEX, &flow, &to_queue) == -ENOSPC);
+		flow.sport = k;
+		EXPECT(zcrx_hw_add_rule(IFINDEX, &flow, &to_queue, &at) == -ENOSPC);
 		flow.sport = 2;
 		EXPECT(!zcrx_hw_find_rule(IFINDEX, &flow, &to_queue, &at));
 		EXPECT(at == 2);
@@ -412,7 +423,9 @@ static void no_rules(void)
 	begin();
 	driver.no_rules = true;
 	EXPECT(zcrx_hw_find_rule(IFINDEX, &flow, &to_queue, &at) == -ENOENT);
-	EXPECT(zcrx_hw_add_rule(IFINDEX, &flow, &to_queue) == -EOPNOTSUPP);
+	EXPECT(zcrx_hw_add_rule(IFINDEX, &flow, &to_queue, &at) == -EOPNOTSUPP);
+	EXPECT(!zcrx_hw_is_rule_at(IFINDEX, &flow, &to_queue, 0));
+	EXPECT(zcrx_hw_nr_rules_to(IFINDEX, &to_queue) == -EOPNOTSUPP);
 }
 
 static void no_interface(void)

@@ -467,8 +467,36 @@ int zcrx_hw_find_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 	return -ENOENT;
 }
 
+bool zcrx_hw_is_rule_at(unsigned int ifindex, const struct zcrx_flow *flow,
+			const struct zcrx_target *target, unsigned int location)
+{
+	const struct fake_rule *rule = &fake_nic->set.rules[location];
+
+	(void)ifindex;
+
+	return rule->used && zcrx_flow_equal(&rule->flow, flow) &&
+	       same_target(&rule->target, target);
+}
+
+int zcrx_hw_nr_rules_to(unsigned int ifindex, const struct zcrx_target *target)
+{
+	const struct fake_rule *rule;
+	unsigned int i;
+	int nr = 0;
+
+	(void)ifindex;
+	if (!fake_nic->has_rules)
+		return -EOPNOTSUPP;
+	for (i = 0; i < FAKE_RULES; i++) {
+		rule = &fake_nic->set.rules[i];
+		nr += rule->used && same_target(&rule->target, target);
+	}
+
+	return nr;
+}
+
 int zcrx_hw_add_rule(unsigned int ifindex, const struct zcrx_flow *flow,
-		     const struct zcrx_target *target)
+		     const struct zcrx_target *target, unsigned int *location)
 {
 	unsigned int i;
 
@@ -487,6 +515,7 @@ int zcrx_hw_add_rule(unsigned int ifindex, const struct zcrx_flow *flow,
 	fake_nic->set.rules[i].used = true;
 	fake_nic->set.rules[i].flow = *flow;
 	fake_nic->set.rules[i].target = *target;
+	*location = i;
 
 	return 0;
 }

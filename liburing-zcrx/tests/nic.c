@@ -68,6 +68,15 @@ static bool refused(int ret, int expected)
 	return ret == expected && strstr(zcrx_error(), FAKE_NAME) && as_found();
 }
 
+/* An administrator's */
+static bool adds_rule(const struct zcrx_flow *flow,
+		      const struct zcrx_target *target)
+{
+	unsigned int at;
+
+	return !zcrx_hw_add_rule(FAKE_IFINDEX, flow, target, &at);
+}
+
 static int open_nic(int rxq)
 {
 	struct zcrx_nic *nic;
@@ -709,9 +718,10 @@ static void steer_by_context(void)
 	pair_close(&p);
 }
 
-/* The context is an administrator's, but filters to it are ours. */
+/* The context is an administrator's, and so is one filter to it; others are ours. */
 static void context_of_others(void)
 {
+	struct zcrx_target target = { .context = 1 };
 	struct zcrx_nic *nic;
 	struct pair p;
 
@@ -721,8 +731,13 @@ static void context_of_others(void)
 	fake_nic->has_contexts = true;
 	fake_nic->set.context_used[1] = true;
 	fake_nic->set.context_queue[1] = 3;
+	EXPECT(pair_open(&p) && adds_rule(&p.flow, &target));
 	found = fake_nic->set;
-	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
+	EXPECT(!zcrx_nic_steer(nic, p.listener) && fake_nic_nr_rules() == 2);
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && fake_nic_nr_rules() == 2);
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
 	EXPECT(!zcrx_nic_steer(nic, p.ours) && fake_nic_nr_rules() == 1);
 	zcrx_nic_close(nic);
@@ -783,7 +798,7 @@ static void filters_of_others(void)
 	begin_with_filters_off();
 	EXPECT(pair_open(&p));
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, 3));
-	EXPECT(!zcrx_hw_add_rule(FAKE_IFINDEX, &p.flow, &target));
+	EXPECT(adds_rule(&p.flow, &target));
 	zcrx_nic_close(nic);
 	EXPECT(!fake_nic->set.filters_off && fake_nic_nr_rules() == 1);
 	EXPECT(!zcrx_hw_del_rule(FAKE_IFINDEX, 0));
@@ -871,11 +886,55 @@ static void rule_of_others(void)
 	begin();
 	fake_nic->has_rules = true;
 	EXPECT(pair_open(&p));
-	EXPECT(!zcrx_hw_add_rule(FAKE_IFINDEX, &p.flow, &target));
+	EXPECT(adds_rule(&p.flow, &target));
 	found = fake_nic->set;
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
 	EXPECT(!zcrx_nic_steer(nic, p.ours) && fake_nic_nr_rules() == 1);
 	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && fake_nic_nr_rules() == 1);
+	zcrx_nic_close(nic);
+	EXPECT(as_found());
+	pair_close(&p);
+}
+
+/* So does what he makes meanwhile, though we have seen that there was nothing. */
+static void rule_of_others_comes(void)
+{
+	struct zcrx_target target = { .queue = 3 };
+	struct zcrx_nic *nic;
+	struct pair p, q;
+
+	begin();
+	fake_nic->has_rules = true;
+	EXPECT(pair_open(&p) && pair_open(&q));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && fake_nic_nr_rules() == 1);
+	EXPECT(adds_rule(&q.flow, &target));
+	EXPECT(!zcrx_nic_steer(nic, q.ours) && fake_nic_nr_rules() == 2);
+	EXPECT(!zcrx_nic_unsteer(nic, q.ours) && fake_nic_nr_rules() == 2);
+	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && fake_nic_nr_rules() == 1);
+	EXPECT(!zcrx_nic_steer(nic, q.ours) && fake_nic_nr_rules() == 1);
+	zcrx_nic_close(nic);
+	EXPECT(fake_nic_nr_rules() == 1);
+	pair_close(&p);
+	pair_close(&q);
+}
+
+/* A filter is found that is not where it was made. */
+static void rule_has_moved(void)
+{
+	struct fake_rule *rules = fake_nic->set.rules;
+	struct zcrx_nic *nic;
+	struct pair p;
+
+	begin();
+	fake_nic->has_rules = true;
+	EXPECT(pair_open(&p));
+	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
+	EXPECT(!zcrx_nic_steer(nic, p.ours) && rules[0].used);
+	rules[5] = rules[0];
+	rules[0].flow.sport++;
+	EXPECT(!zcrx_nic_unsteer(nic, p.ours) && !rules[5].used);
+	memset(rules, 0, sizeof(*rules));
 	zcrx_nic_close(nic);
 	EXPECT(as_found());
 	pair_close(&p);
@@ -894,7 +953,7 @@ static void no_room_for_rules(void)
 	fake_nic->has_rules = true;
 	for (i = 0; i < FAKE_RULES; i++) {
 		flow.dport = i + 1;
-		EXPECT(!zcrx_hw_add_rule(FAKE_IFINDEX, &flow, &target));
+		EXPECT(adds_rule(&flow, &target));
 	}
 	found = fake_nic->set;
 	EXPECT(pair_open(&p));
@@ -1021,7 +1080,7 @@ static void rule_on_mainline(void)
 
 	while (fake_nic_nr_rules() < FAKE_RULES) {
 		flow.dport++;
-		EXPECT(!zcrx_hw_add_rule(FAKE_IFINDEX, &flow, &target));
+		EXPECT(adds_rule(&flow, &target));
 	}
 	found = fake_nic->set;
 	EXPECT(!zcrx_nic_open(&nic, FAKE_NAME, -1));
@@ -1716,6 +1775,8 @@ static const struct ktap_case cases[] = {
 	{ "steering: undone at a second try", unsteer_again },
 	{ "steering: the RSS table is refused", entry_is_refused },
 	{ "steering: somebody else's filter", rule_of_others },
+	{ "steering: somebody else's filter, made meanwhile", rule_of_others_comes },
+	{ "steering: a filter has moved", rule_has_moved },
 	{ "steering: no room for filters", no_room_for_rules },
 	{ "steering: a filter fails once", rule_fails_once },
 	{ "steering by RSS table", steer_by_entry },
