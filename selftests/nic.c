@@ -18,7 +18,7 @@
 #include "proc.h"
 #include "uring.h"
 
-/* For the areas of all receivers that a test has at a time */
+/* For all areas that a test has at a time */
 #define MAX_HUGE_PAGES	256
 
 struct nic nic;
@@ -290,16 +290,18 @@ static unsigned int count_rxqs(void)
 #define HUGE_PAGES	"/proc/sys/vm/nr_overcommit_hugepages"
 
 static unsigned int old_huge_pages;
+static bool may_have_huge_pages;
 
-static bool allow_huge_pages(void)
+/* The system makes them when a test wants some, and takes them apart again. */
+static void allow_huge_pages(void)
 {
 	FILE *f = fopen(HUGE_PAGES, "r");
 	bool known = f && fscanf(f, "%u", &old_huge_pages) == 1;
 
 	if (f)
 		fclose(f);
-
-	return known && nic_run("echo %u > " HUGE_PAGES, MAX_HUGE_PAGES);
+	may_have_huge_pages = known && nic_run("echo %u > " HUGE_PAGES,
+					       old_huge_pages + MAX_HUGE_PAGES);
 }
 
 static void nic_restore(void)
@@ -310,7 +312,7 @@ static void nic_restore(void)
 		nic_run("ethtool -X %s default", nic.name);
 	nic_set_rx_ring(old_rx_ring);
 	nic_set_split("auto");
-	if (nic.chunk > NIC_PAGE)
+	if (may_have_huge_pages)
 		nic_run("echo %u > " HUGE_PAGES, old_huge_pages);
 }
 
@@ -365,7 +367,8 @@ void nic_setup(void)
 	be_charged();
 	main_pid = getpid();
 	atexit(nic_restore);
-	if (nic.chunk > NIC_PAGE && !allow_huge_pages())
+	allow_huge_pages();
+	if (nic.chunk > NIC_PAGE && !may_have_huge_pages)
 		ksft_exit_skip("no huge pages for chunks of %u bytes: CONFIG_HUGETLBFS?\n",
 			       nic.chunk);
 	if (!nic_configure())

@@ -474,14 +474,10 @@ TEST_F(args, chunks_not_contiguous)
 TEST_F(args, chunks_too_large_for_driver)
 {
 	struct ifq_stats stats;
-	void *area;
+	void *area = ifq_mmap_huge(HUGE_PAGE);
 
-	if (!nic_run("echo 1 > /proc/sys/vm/nr_hugepages"))
-		SKIP(return, "no huge pages: CONFIG_HUGETLBFS?");
-	area = mmap(NULL, HUGE_PAGE, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-	if (area == MAP_FAILED)
-		SKIP(return, "can't get a huge page: %s", strerror(errno));
+	if (!area)
+		SKIP(return, "can't get a huge page: CONFIG_HUGETLBFS?");
 	ifq_args_set_area(&self->args, 0, area, HUGE_PAGE);
 	self->args.reg.rx_buf_len = 64 << 10;
 	EXPECT_EQ(-EOPNOTSUPP, ifq_register(&self->ifq, &self->ring,
@@ -494,7 +490,6 @@ TEST_F(args, chunks_too_large_for_driver)
 	EXPECT_EQ(16 << 10, self->args.reg.rx_buf_len);
 	ASSERT_TRUE(ifq_read_stats(&self->ifq, &stats));
 	EXPECT_EQ(HUGE_PAGE >> 14, stats.chunks);
-	nic_run("echo 0 > /proc/sys/vm/nr_hugepages");
 }
 
 TEST_F(args, other_device)

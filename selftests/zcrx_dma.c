@@ -226,8 +226,6 @@ TEST_F_TIMEOUT(dma, huge_pages, TIMEOUT_S)
 		SKIP(return, "for an IOMMU");
 	if (!nic.remote_v4)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
-	ASSERT_TRUE(nic_run("echo %llu > /proc/sys/vm/nr_hugepages",
-			    AREA_SIZE / HUGE_PAGE));
 	receiver_prepare(r, variant->mode, HUGE_PAGE);
 	ifq_args_set_area(&r->args, 0, ifq_mmap_huge(AREA_SIZE), AREA_SIZE);
 	ASSERT_NE(0, r->args.areas[0].addr);
@@ -242,7 +240,6 @@ TEST_F_TIMEOUT(dma, huge_pages, TIMEOUT_S)
 	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
 	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
 	receiver_close(r);
-	nic_run("echo 0 > /proc/sys/vm/nr_hugepages");
 }
 
 /* So little is left of the bounce buffers, at least. */

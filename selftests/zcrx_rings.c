@@ -23,7 +23,6 @@
 #include "receiver.h"
 
 #define AREA_SIZE	(8 << 20)
-#define HUGE_PAGE	(2 << 20)
 #define WRITE_SIZE	(64 << 10)
 #define TIMEOUT_S	120
 
@@ -194,19 +193,12 @@ TEST_F_TIMEOUT(rings, several_areas, TIMEOUT_S)
 
 TEST_F_TIMEOUT(rings, huge_pages, TIMEOUT_S)
 {
-	void *area;
+	void *area = ifq_mmap_huge(AREA_SIZE);
 
-	if (!nic_run("echo %u > /proc/sys/vm/nr_hugepages",
-		     AREA_SIZE / HUGE_PAGE))
-		SKIP(return, "no huge pages: CONFIG_HUGETLBFS?");
-	area = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-	if (area == MAP_FAILED)
-		SKIP(return, "can't get huge pages: %s", strerror(errno));
+	if (!area)
+		SKIP(return, "can't get huge pages: CONFIG_HUGETLBFS?");
 	ifq_args_set_area(&self->r.args, 0, area, AREA_SIZE);
 	receive_all(_metadata, self, 2);
-	receiver_close(&self->r);
-	nic_run("echo 0 > /proc/sys/vm/nr_hugepages");
 }
 
 /* What is posted waits for room, or ends the request. */
