@@ -39,7 +39,7 @@ void *ifq_mmap(size_t size)
 
 /**
  * ifq_mmap_huge() - get zeroed huge pages
- * @size: in bytes, a multiple of theirs
+ * @size: in bytes, rounded up to theirs
  *
  * Return: their address, or NULL.
  */
@@ -121,13 +121,14 @@ void ifq_args_add_flags(struct ifq_args *args, __u32 flags)
 }
 
 /**
- * ifq_args_set_nodev() - do without a NIC
+ * ifq_args_set_nodev() - do without a NIC, and with chunks of a page
  * @args: initialised
  */
 void ifq_args_set_nodev(struct ifq_args *args)
 {
 	args->reg.if_idx = 0;
 	args->reg.if_rxq = 0;
+	args->reg.rx_buf_len = 0;
 	ifq_args_add_flags(args, ZCRX_REG_NODEV);
 }
 

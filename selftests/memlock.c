@@ -37,7 +37,7 @@ int memlock_be_charged(rlim_t limit)
 /**
  * memlock_try() - register, with a limit that leaves room for this
  * @mode: how to receive; without a NIC, which makes no difference here
- * @area_size: of the one area
+ * @area_size: of the one area, as receiver_prepare() has it
  * @others: and for so many bytes that have been charged before
  *
  * The ring is closed at once, and the limit is what it was.
@@ -53,8 +53,8 @@ int memlock_try(enum receiver_mode mode, size_t area_size, rlim_t others)
 	getrlimit(RLIMIT_MEMLOCK, &old);
 	receiver_prepare(&r, mode, area_size);
 	ifq_args_set_nodev(&r.args);
-	memlock_limit(area_size + r.args.refill.size + r.args.rbuf.size +
-		      others);
+	memlock_limit(r.args.areas[0].len + r.args.refill.size +
+		      r.args.rbuf.size + others);
 	ret = receiver_register(&r);
 	if (!ret)
 		receiver_close_ring(&r);

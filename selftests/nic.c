@@ -21,7 +21,8 @@
 /* For all areas that a test has at a time */
 #define MAX_HUGE_PAGES	256
 
-struct nic nic;
+/* Who does without nic_setup() has chunks of a page. */
+struct nic nic = { .chunk = NIC_PAGE };
 
 static pid_t main_pid;
 static unsigned int old_rx_ring;
@@ -359,7 +360,8 @@ void nic_setup(void)
 	nic.remote_v4 = env("REMOTE_V4");
 	nic.remote_v6 = env("REMOTE_V6");
 	nic.bytes = strtoull(env("ZCRX_MIB") ?: "64", NULL, 0) << 20;
-	nic.chunk = strtoul(env("ZCRX_CHUNK") ?: "4096", NULL, 0);
+	if (env("ZCRX_CHUNK"))
+		nic.chunk = strtoul(env("ZCRX_CHUNK"), NULL, 0);
 	nic.nr_rxqs = count_rxqs();
 	nic.rxq = env("ZCRX_RXQ") ? strtoul(env("ZCRX_RXQ"), NULL, 0) :
 				    nic.nr_rxqs - 1;

@@ -3,14 +3,15 @@
  * The NIC under test and the peer, as the environment names them: NETIF,
  * REMOTE_V4, REMOTE_V6 as for all tests of drivers; and REMOTE_PORT of the
  * peer, ZCRX_RXQ (receive queue to use), ZCRX_MIB (how much to receive),
- * ZCRX_CHUNK (chunks of how many bytes), VLAN_ID, VLAN_LOCAL_V4 (with prefix length), VLAN_REMOTE_V4 (the peer in a
- * VLAN).
+ * ZCRX_CHUNK (chunks of how many bytes), VLAN_ID, VLAN_LOCAL_V4 (with prefix
+ * length), VLAN_REMOTE_V4 (the peer in a VLAN).
  */
 #ifndef ZCRX_SELFTEST_NIC_H
 #define ZCRX_SELFTEST_NIC_H
 
 #include <linux/types.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /**
  * struct nic - what the tests run on
@@ -38,6 +39,12 @@ extern struct nic nic;
 
 /* Enough for what arrives while a slow machine looks elsewhere */
 #define NIC_RX_RING	1024
+
+/* How large are as many chunks as there are pages in so many bytes? */
+static inline size_t nic_chunks_size(size_t bytes)
+{
+	return bytes / NIC_PAGE * nic.chunk;
+}
 
 void nic_setup(void);
 bool nic_configure(void);

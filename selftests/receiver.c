@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "nic.h"
 #include "receiver.h"
@@ -92,13 +93,38 @@ static void init(struct receiver *r, enum receiver_mode mode)
 		r->rnd = 1;
 }
 
-/* As many chunks, each of them within a huge page */
+/**
+ * receiver_mmap() - get zeroed memory that has room for chunks
+ * @size: in bytes, a multiple of theirs; each that is larger than a page is
+ *	  within a huge page
+ *
+ * Return: its address, or NULL.
+ */
+void *receiver_mmap(size_t size)
+{
+	return nic.chunk > NIC_PAGE ? ifq_mmap_huge(size) : ifq_mmap(size);
+}
+
+/**
+ * receiver_memfd() - have a file of such memory
+ * @size: in bytes, a multiple of 2 MiB
+ *
+ * Return: its descriptor, or a negative error.
+ */
+int receiver_memfd(size_t size)
+{
+	int fd = memfd_create("area", MFD_CLOEXEC | (nic.chunk > NIC_PAGE ?
+						     MFD_HUGETLB : 0));
+
+	return fd < 0 || ftruncate(fd, size) ? -errno : fd;
+}
+
 static void use_large_chunks(struct receiver *r, size_t area_size)
 {
-	size_t size = area_size * (nic.chunk / NIC_PAGE);
+	size_t size = nic_chunks_size(area_size);
 
 	munmap((void *)(unsigned long)r->args.areas[0].addr, area_size);
-	ifq_args_set_area(&r->args, 0, ifq_mmap_huge(size), size);
+	ifq_args_set_area(&r->args, 0, receiver_mmap(size), size);
 	r->args.reg.rx_buf_len = nic.chunk;
 }
 
@@ -106,13 +132,14 @@ static void use_large_chunks(struct receiver *r, size_t area_size)
  * receiver_prepare() - say what to register
  * @r: filled in
  * @mode: how to receive
- * @area_size: of the one area, as far as its chunks are pages
+ * @area_size: of the one area, if its chunks are pages; with larger ones it
+ *	       has as many of them
  */
 void receiver_prepare(struct receiver *r, enum receiver_mode mode,
 		      size_t area_size)
 {
 	init(r, mode);
-	r->hold = area_size / 4096 / 2;
+	r->hold = area_size / NIC_PAGE / 2;
 	ifq_args_init(&r->args, nic_ifindex(), nic.rxq, mode != RECV_CQE32,
 		      area_size, RECEIVER_ENTRIES);
 	if (nic.chunk > NIC_PAGE)
@@ -173,7 +200,7 @@ int receiver_import(struct receiver *r, enum receiver_mode mode, int fd,
 	int ret;
 
 	init(r, mode);
-	r->hold = exported->areas[0].len / 4096 / 2;
+	r->hold = exported->areas[0].len / nic.chunk / 2;
 	ifq_args_init_import(&r->args, fd, mode != RECV_CQE32);
 	ret = uring_init(&r->ring, r->ring_flags, r->cq_entries);
 	if (ret)

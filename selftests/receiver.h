@@ -148,6 +148,8 @@ struct receiver {
 #define RECEIVER_RING_KINDS	4
 
 __u32 receiver_ring_flags(enum receiver_mode mode, unsigned int nr);
+void *receiver_mmap(size_t size);
+int receiver_memfd(size_t size);
 void receiver_prepare(struct receiver *r, enum receiver_mode mode,
 		      size_t area_size);
 int receiver_register(struct receiver *r);

@@ -18,10 +18,9 @@
 #define PROGRESS	(64 << 10)
 #define PATIENCE_MS	40000
 #define PAUSE_MS	2
-#define CHUNK		4096
 
 /* What it has given back since it counted, and what was posted meanwhile */
-#define MAX_UNSEEN	(4 * VICTIM_AREA_SIZE)
+#define MAX_UNSEEN	(4 * nic_chunks_size(VICTIM_AREA_SIZE))
 
 /* So many bytes say for sure where in a stream they are. */
 #define PLACE_SIZE	64
@@ -54,11 +53,11 @@ static void close_ring(void)
 	__u64 posted = 0;
 
 	receiver_close_ring(r);
-	report->window = VICTIM_AREA_SIZE;
+	report->window = nic_chunks_size(VICTIM_AREA_SIZE);
 	if (r->mode != RECV_CQE32) {
 		while (ifq_rbuf_available(&r->ifq))
 			posted += ifq_rbuf_read(&r->ifq).len;
-		report->window = CHUNK;
+		report->window = nic.chunk;
 	}
 	report->bytes = r->flows[0].got + posted;
 }

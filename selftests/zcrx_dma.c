@@ -31,6 +31,15 @@
 /* How long what is on its way may keep its bounce buffer */
 #define PATIENCE_MS	5000
 
+/*
+ * For receiver_prepare(): an area of so many bytes, whatever the size of its
+ * chunks. Bounce buffers are few.
+ */
+static size_t in_pages(size_t bytes)
+{
+	return bytes / (nic.chunk / NIC_PAGE);
+}
+
 /* The first word of a file */
 static bool read_word(const char *path, char word[64])
 {
@@ -141,7 +150,7 @@ TEST_F_TIMEOUT(dma, sha256, TIMEOUT_S)
 
 	if (!nic.remote_v4)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
-	ASSERT_TRUE(receiver_open(r, variant->mode, AREA_SIZE))
+	ASSERT_TRUE(receiver_open(r, variant->mode, in_pages(AREA_SIZE)))
 		TH_LOG("%s", r->why);
 	if (self->bounces)
 		EXPECT_LE(self->used + LEEWAY, swiotlb("used"));
@@ -173,7 +182,7 @@ TEST_F_TIMEOUT(dma, no_room, TIMEOUT_S)
 	int i;
 
 	for (i = 0; i < 3; i++) {
-		receiver_prepare(r, variant->mode, size);
+		receiver_prepare(r, variant->mode, in_pages(size));
 		if (self->bounces) {
 			EXPECT_EQ(-EIO, receiver_register(r));
 			ifq_args_free(&r->args);
@@ -226,7 +235,7 @@ TEST_F_TIMEOUT(dma, huge_pages, TIMEOUT_S)
 		SKIP(return, "for an IOMMU");
 	if (!nic.remote_v4)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
-	receiver_prepare(r, variant->mode, HUGE_PAGE);
+	receiver_prepare(r, variant->mode, in_pages(HUGE_PAGE));
 	ifq_args_set_area(&r->args, 0, ifq_mmap_huge(AREA_SIZE), AREA_SIZE);
 	ASSERT_NE(0, r->args.areas[0].addr);
 	ASSERT_TRUE(trace_iommu(true));
@@ -259,7 +268,7 @@ static void take_bounce_buffers(struct receiver *ballast)
 		area = (struct io_uring_zcrx_area_reg) { .len = size };
 		if (swiotlb("nslabs") - swiotlb("used") >=
 		    (long long)(size + LEFT)) {
-			area.addr = (unsigned long)ifq_mmap(size);
+			area.addr = (unsigned long)receiver_mmap(size);
 			if (!ifq_add_area(&ballast->ifq, &area))
 				continue;
 			munmap((void *)(unsigned long)area.addr, size);
@@ -303,7 +312,7 @@ TEST_F_TIMEOUT(dma, no_room_for_pages, TIMEOUT_S)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
 	if (nic.nr_rxqs < 2)
 		SKIP(return, "needs two receive queues");
-	ASSERT_TRUE(receiver_open(r, variant->mode, DRY_AREA))
+	ASSERT_TRUE(receiver_open(r, variant->mode, in_pages(DRY_AREA)))
 		TH_LOG("%s", r->why);
 	failed = alloc_failures();
 	ASSERT_LE(0, failed);
@@ -311,7 +320,7 @@ TEST_F_TIMEOUT(dma, no_room_for_pages, TIMEOUT_S)
 	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, NR_FLOWS,
 				     nic.bytes / 8 / NR_FLOWS, WRITE_SIZE))
 		TH_LOG("%s", r->why);
-	receiver_prepare(&ballast, variant->mode, AREA_SIZE);
+	receiver_prepare(&ballast, variant->mode, in_pages(AREA_SIZE));
 	ballast.args.reg.if_rxq = nic.rxq ? 0 : 1;
 	ASSERT_EQ(0, receiver_register(&ballast));
 	take_bounce_buffers(&ballast);

@@ -14,9 +14,9 @@
 #include "receiver.h"
 
 /* More than the NIC and connections with small buffers can hold */
-#define AREA_SIZE	(8 << 20)
+#define NR_CHUNKS	2048
+#define AREA_SIZE	(NR_CHUNKS * NIC_PAGE)
 #define SMALL_BUFFER	(128 << 10)
-#define CHUNK		4096
 #define WRITE_SIZE	(64 << 10)
 #define TIMEOUT_S	300
 
@@ -30,6 +30,7 @@
 FIXTURE(dry)
 {
 	struct receiver r;
+	__u64 area_size;
 	__u64 drops;
 };
 
@@ -47,6 +48,7 @@ FIXTURE_SETUP(dry)
 	if (!nic.remote_v4)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
 	receiver_prepare(&self->r, variant->mode, AREA_SIZE);
+	self->area_size = self->r.args.areas[0].len;
 	ifq_args_set_events(&self->r.args, RECEIVER_EVENT, STATE_EVENTS);
 	self->drops = nic_drops();
 }
@@ -95,7 +97,7 @@ static __u64 packets_lost(void)
 	return nic_drops() + tcp_counter("TCPOFOQueue");
 }
 
-/* What the NIC has, and what waits in sockets; a page is charged as such. */
+/* What the NIC has, and what waits in sockets; all of it is charged. */
 static unsigned long long most_lent_pages(const struct receiver *r)
 {
 	unsigned long long pages = NIC_RX_RING;
@@ -106,7 +108,7 @@ static unsigned long long most_lent_pages(const struct receiver *r)
 	for (i = 0; i < r->nr_flows; i++)
 		if (!getsockopt(r->flows[i].fd, SOL_SOCKET, SO_RCVBUF, &size,
 				&len))
-			pages += size / CHUNK;
+			pages += size / nic.chunk;
 
 	return pages;
 }
@@ -136,20 +138,21 @@ static bool lent_pages_return(const struct receiver *r)
 
 TEST_F_TIMEOUT(dry, ten_seconds, TIMEOUT_S)
 {
+	const __u64 bytes = 2 * self->area_size;
 	struct receiver *r = &self->r;
 	const __u64 lost = packets_lost();
 	long long closed = tcp_counter("TCPToZeroWindowAdv");
 	struct ifq_stats stats;
 
 	ASSERT_LE(0, closed);
-	connect_flows(_metadata, r, 2, 16 << 20);
+	connect_flows(_metadata, r, 2, bytes);
 	ASSERT_TRUE(receiver_keep(r, LONG_MS)) TH_LOG("%s", r->why);
 	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
 	EXPECT_LT(0, stats.lent_pages);
 	EXPECT_LT(0, stats.state_changes);
 	EXPECT_LT(0, r->nr_events[ZCRX_EVENT_STATE_COPY]);
 	/* It had all that there was, and TCP waited for the rest. */
-	EXPECT_GT(AREA_SIZE, r->bytes);
+	EXPECT_GT(self->area_size, r->bytes);
 	EXPECT_EQ(0, r->nr_eof);
 	EXPECT_TRUE(stats.copying);
 	closed = tcp_counter("TCPToZeroWindowAdv") - closed;
@@ -161,7 +164,7 @@ TEST_F_TIMEOUT(dry, ten_seconds, TIMEOUT_S)
 
 	ASSERT_TRUE(receiver_release(r)) TH_LOG("%s", r->why);
 	finish_flows(_metadata, r);
-	EXPECT_EQ(2 * ((16 << 20) + PATTERN_DIGEST_SIZE), r->bytes);
+	EXPECT_EQ(2 * (bytes + PATTERN_DIGEST_SIZE), r->bytes);
 	EXPECT_TRUE(lent_pages_return(r));
 	/* On a machine that is busy the NIC runs out of descriptors, too. */
 	TH_LOG("%llu packets lost, or behind lost ones", packets_lost() - lost);
@@ -175,7 +178,7 @@ TEST_F_TIMEOUT(dry, small_area, TIMEOUT_S)
 
 	nic_set_rx_ring(4096);
 	self->drops = nic_drops();
-	r->args.areas[0].len = 2 << 20;
+	r->args.areas[0].len = self->area_size / 4;
 	r->hold = 64;
 	connect_flows(_metadata, r, 4, nic.bytes / 8);
 	ASSERT_TRUE(receiver_keep(r, SHORT_MS)) TH_LOG("%s", r->why);
@@ -198,10 +201,11 @@ TEST_F_TIMEOUT(dry, resumes, TIMEOUT_S)
 	r->hold = 64;
 	connect_flows(_metadata, r, 1, FLOW_ENDLESS);
 	for (i = 0; i < 3; i++) {
-		ASSERT_TRUE(receiver_run_to_copy(r, AREA_SIZE))
+		ASSERT_TRUE(receiver_run_to_copy(r, self->area_size))
 			TH_LOG("%s", r->why);
 		ASSERT_TRUE(receiver_release(r)) TH_LOG("%s", r->why);
-		ASSERT_TRUE(receiver_run_in_place(r, 2 << 20, 2 * AREA_SIZE))
+		ASSERT_TRUE(receiver_run_in_place(r, 2 << 20,
+						  2 * self->area_size))
 			TH_LOG("%s", r->why);
 	}
 	/* A request that paused had to be told to go on, and that tells both. */
@@ -226,13 +230,13 @@ TEST_F_TIMEOUT(dry, manual_resume, TIMEOUT_S)
 	ifq_args_add_flags(&r->args, ZCRX_REG_MANUAL_RESUME);
 	connect_flows(_metadata, r, 1, FLOW_ENDLESS);
 	for (i = 0; i < 2; i++) {
-		ASSERT_TRUE(receiver_run_to_copy(r, AREA_SIZE))
+		ASSERT_TRUE(receiver_run_to_copy(r, self->area_size))
 			TH_LOG("%s", r->why);
 		ASSERT_TRUE(receiver_release(r)) TH_LOG("%s", r->why);
 		EXPECT_EQ(0, ifq_flush(&r->ifq));
 
 		/* What the NIC had, and then nothing in place any more */
-		ASSERT_TRUE(receiver_run(r, r->bytes + AREA_SIZE))
+		ASSERT_TRUE(receiver_run(r, r->bytes + self->area_size))
 			TH_LOG("%s", r->why);
 		ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
 		zc_bytes = stats.zc_bytes;
@@ -241,12 +245,13 @@ TEST_F_TIMEOUT(dry, manual_resume, TIMEOUT_S)
 		ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
 		EXPECT_EQ(zc_bytes, stats.zc_bytes);
 		EXPECT_TRUE(stats.copying);
-		EXPECT_LT(AREA_SIZE / CHUNK / 2, stats.free);
+		EXPECT_LT(NR_CHUNKS / 2, stats.free);
 		EXPECT_EQ(2 * i + 1, stats.state_changes);
 
 		ASSERT_EQ(0, ifq_kick(&r->ifq));
 		EXPECT_FALSE(is_copying(r));
-		ASSERT_TRUE(receiver_run_in_place(r, 2 << 20, 2 * AREA_SIZE))
+		ASSERT_TRUE(receiver_run_in_place(r, 2 << 20,
+						  2 * self->area_size))
 			TH_LOG("%s", r->why);
 	}
 	EXPECT_EQ(1, r->nr_events[ZCRX_EVENT_STATE_COPY]);
@@ -292,7 +297,7 @@ TEST_F_TIMEOUT(dry, manual_resume_of_request, TIMEOUT_S)
 	if (variant->mode != RECV_RBUF)
 		SKIP(return, "for requests that pause");
 	ifq_args_add_flags(&r->args, ZCRX_REG_MANUAL_RESUME);
-	connect_flows(_metadata, r, 2, 16 << 20);
+	connect_flows(_metadata, r, 2, 2 * self->area_size);
 	while (!all_pause(_metadata, r))
 		ASSERT_GT(20, ++i);
 	EXPECT_TRUE(ifq_needs_kick(&r->ifq));
@@ -326,7 +331,7 @@ TEST_F_TIMEOUT(dry, completions_unread, TIMEOUT_S)
 	uring_enter(&r->ring, 1, SHORT_MS);
 	proc_sleep_ms(SHORT_MS);
 	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
-	EXPECT_GE(64ULL * CHUNK, stats.zc_bytes + ifq_stats_copied(&stats));
+	EXPECT_GE(64ULL * nic.chunk, stats.zc_bytes + ifq_stats_copied(&stats));
 	if (variant->mode == RECV_RBUF) {
 		EXPECT_LT(0, stats.pauses);
 		EXPECT_EQ(r->ifq.hdr->pauses, stats.pauses);

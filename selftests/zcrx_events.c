@@ -18,9 +18,9 @@
 #include "refusals.h"
 
 /* More than the NIC and connections with small buffers can hold */
-#define AREA_SIZE	(8 << 20)
+#define NR_CHUNKS	2048
+#define AREA_SIZE	(NR_CHUNKS * NIC_PAGE)
 #define SMALL_BUFFER	(128 << 10)
-#define CHUNK		4096
 #define ENTRIES		1024
 #define WRITE_SIZE	(64 << 10)
 #define TIMEOUT_S	120
@@ -39,6 +39,7 @@
 FIXTURE(events)
 {
 	struct receiver r;
+	__u64 area_size;
 };
 
 FIXTURE_VARIANT(events)
@@ -67,6 +68,7 @@ FIXTURE_SETUP(events)
 	if (!nic.remote_v4)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
 	receiver_prepare(&self->r, variant->mode, AREA_SIZE);
+	self->area_size = self->r.args.areas[0].len;
 	self->r.ring_flags = variant->ring_flags;
 	self->r.rcvbuf = SMALL_BUFFER;
 	ifq_args_set_events(&self->r.args, RECEIVER_EVENT, ALL_EVENTS);
@@ -121,14 +123,14 @@ TEST_F_TIMEOUT(events, alloc_fail, TIMEOUT_S)
 	struct receiver *r = &self->r;
 	unsigned int i;
 
-	r->args.areas[0].len = 64 * CHUNK;
+	r->args.areas[0].len = 64 * nic.chunk;
 	r->hold = ~0U;
 	open_nodev(_metadata, self);
 	EXPECT_EQ(-EINVAL, ifq_arm_event(&r->ifq, ZCRX_EVENT_ALLOC_FAIL));
 	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, FLOW_ENDLESS,
 				     WRITE_SIZE)) TH_LOG("%s", r->why);
 	for (i = 1; i <= 2; i++) {
-		ASSERT_TRUE(receiver_run(r, r->bytes + 4 * 64 * CHUNK))
+		ASSERT_TRUE(receiver_run(r, r->bytes + 4 * 64 * nic.chunk))
 			TH_LOG("%s", r->why);
 		ASSERT_TRUE(receiver_keep(r, SETTLE_MS)) TH_LOG("%s", r->why);
 		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_ALLOC_FAIL]);
@@ -248,9 +250,9 @@ TEST_F_TIMEOUT(events, states, TIMEOUT_S)
 		EXPECT_EQ(i - 1, r->nr_events[ZCRX_EVENT_STATE_ON]);
 		EXPECT_EQ(i - 1, r->nr_events[ZCRX_EVENT_STATE_COPY]);
 		ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1,
-					     4 * AREA_SIZE, WRITE_SIZE))
+					     4 * self->area_size, WRITE_SIZE))
 			TH_LOG("%s", r->why);
-		ASSERT_TRUE(receiver_run_to_copy(r, 2 * AREA_SIZE))
+		ASSERT_TRUE(receiver_run_to_copy(r, 2 * self->area_size))
 			TH_LOG("%s", r->why);
 		ASSERT_TRUE(receiver_keep(r, SETTLE_MS)) TH_LOG("%s", r->why);
 		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_STATE_COPY]);
@@ -258,7 +260,8 @@ TEST_F_TIMEOUT(events, states, TIMEOUT_S)
 
 		r->hold = 64;
 		ASSERT_TRUE(receiver_release(r)) TH_LOG("%s", r->why);
-		ASSERT_TRUE(receiver_run_in_place(r, 1 << 20, 2 * AREA_SIZE))
+		ASSERT_TRUE(receiver_run_in_place(r, 1 << 20,
+						  2 * self->area_size))
 			TH_LOG("%s", r->why);
 		EXPECT_EQ(i, r->nr_events[ZCRX_EVENT_STATE_ON]);
 
@@ -278,7 +281,8 @@ TEST_F_TIMEOUT(events, states, TIMEOUT_S)
 
 #define NR_HOGS		8
 #define HOG_BUFFER	(8 << 20)
-#define HOGGED_AREA	((NIC_RX_RING + 256) * CHUNK)	/* the NIC itself wants less */
+/* The NIC itself wants less. */
+#define HOGGED_AREA	((NIC_RX_RING + 256) * nic.chunk)
 #define DRY		(MASK(ALLOC_FAIL) | MASK(STATE_COPY))
 #define PATIENCE_MS	20000
 
@@ -503,11 +507,12 @@ TEST_F_TIMEOUT(events, ring_gone, TIMEOUT_S)
 	receiver_close_ring(r);
 	ASSERT_TRUE(receiver_connect(&other, nic.remote_v4, 1, FLOW_ENDLESS,
 				     WRITE_SIZE)) TH_LOG("%s", other.why);
-	ASSERT_TRUE(receiver_run_to_copy(&other, 2 * AREA_SIZE))
+	ASSERT_TRUE(receiver_run_to_copy(&other, 2 * self->area_size))
 		TH_LOG("%s", other.why);
 	ASSERT_TRUE(receiver_keep(&other, 1000)) TH_LOG("%s", other.why);
 	ASSERT_TRUE(receiver_release(&other)) TH_LOG("%s", other.why);
-	ASSERT_TRUE(receiver_run_in_place(&other, 1 << 20, 4 * AREA_SIZE))
+	ASSERT_TRUE(receiver_run_in_place(&other, 1 << 20,
+					  4 * self->area_size))
 		TH_LOG("%s", other.why);
 	EXPECT_EQ(0, other.nr_events[ZCRX_EVENT_STATE_COPY]);
 	EXPECT_EQ(-EINVAL, ifq_arm_event(&other.ifq, ZCRX_EVENT_STATE_COPY));
@@ -592,13 +597,13 @@ TEST_F_TIMEOUT(events, other_program, TIMEOUT_S)
 TEST_F_TIMEOUT(events, add_area, TIMEOUT_S)
 {
 	struct io_uring_zcrx_area_reg area = {
-		.len	= AREA_SIZE,
-		.addr	= (unsigned long)ifq_mmap(AREA_SIZE),
+		.len	= self->area_size,
+		.addr	= (unsigned long)receiver_mmap(self->area_size),
 	};
 	struct receiver *r = &self->r;
 	struct ifq_stats stats;
 
-	r->args.areas[0].len = 256 * CHUNK;
+	r->args.areas[0].len = 256 * nic.chunk;
 	r->hold = 64;
 	ASSERT_EQ(0, receiver_register(r));
 	r->ifq.areas[1] = area;
@@ -612,34 +617,52 @@ TEST_F_TIMEOUT(events, add_area, TIMEOUT_S)
 
 	ASSERT_EQ(0, ifq_add_area(&r->ifq, &area));
 	EXPECT_EQ(1ULL << IORING_ZCRX_AREA_SHIFT, area.rq_area_token);
-	ASSERT_TRUE(receiver_run_in_place(r, 4 << 20, 2 * AREA_SIZE))
+	ASSERT_TRUE(receiver_run_in_place(r, 4 << 20, 2 * self->area_size))
 		TH_LOG("%s", r->why);
 	ASSERT_TRUE(receiver_finish(r)) TH_LOG("%s", r->why);
 	EXPECT_LT(2 << 20, r->area_bytes[1]);
 	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
-	EXPECT_EQ(256 + AREA_SIZE / CHUNK, stats.chunks);
+	EXPECT_EQ(256 + NR_CHUNKS, stats.chunks);
 	EXPECT_EQ(0, stats.invalid_refills);
 }
 
 TEST_F_TIMEOUT(events, add_area_for_copies, TIMEOUT_S)
 {
 	struct io_uring_zcrx_area_reg area = {
-		.len	= 64 * CHUNK,
-		.addr	= (unsigned long)ifq_mmap(64 * CHUNK),
+		.len	= 64 * nic.chunk,
+		.addr	= (unsigned long)receiver_mmap(64 * nic.chunk),
 	};
 	struct receiver *r = &self->r;
 
-	r->args.areas[0].len = CHUNK;
+	r->args.areas[0].len = nic.chunk;
 	open_nodev(_metadata, self);
 	r->hold = 1;
 	r->ifq.areas[1] = area;
 	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, 1 << 20, WRITE_SIZE))
 		TH_LOG("%s", r->why);
-	ASSERT_TRUE(receiver_run(r, 4 * CHUNK)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run(r, 4 * nic.chunk)) TH_LOG("%s", r->why);
 	ASSERT_EQ(0, ifq_add_area(&r->ifq, &area));
 	r->hold = 32;
 	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
 	EXPECT_LT(512 << 10, r->area_bytes[1]);
+}
+
+/* The same page again and again, for 16 chunks */
+static __u64 scattered_memory(struct __test_metadata *_metadata)
+{
+	int fd = memfd_create("page", MFD_CLOEXEC);
+	char *p = ifq_mmap(16 * nic.chunk);
+	unsigned int off;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, ftruncate(fd, NIC_PAGE));
+	for (off = 0; off < 16 * nic.chunk; off += NIC_PAGE)
+		ASSERT_NE(MAP_FAILED, mmap(p + off, NIC_PAGE,
+					   PROT_READ | PROT_WRITE,
+					   MAP_SHARED | MAP_FIXED, fd, 0));
+	close(fd);
+
+	return (unsigned long)p;
 }
 
 TEST_F(events, add_area_refused)
@@ -653,8 +676,8 @@ TEST_F(events, add_area_refused)
 	ASSERT_EQ(0, receiver_register(r));
 	pinned = proc_pinned_kib();
 	good = (struct io_uring_zcrx_area_reg) {
-		.len	= 16 * CHUNK,
-		.addr	= (unsigned long)ifq_mmap(16 * CHUNK),
+		.len	= 16 * nic.chunk,
+		.addr	= (unsigned long)receiver_mmap(16 * nic.chunk),
 	};
 
 #define EXPECT_REFUSED(_err, _field, _value) do {			\
@@ -667,10 +690,12 @@ TEST_F(events, add_area_refused)
 
 	EXPECT_REFUSED(-EFAULT, addr, NOWHERE);
 	EXPECT_REFUSED(-EINVAL, addr, good.addr + 1);
-	EXPECT_REFUSED(-EINVAL, addr, good.addr + CHUNK / 2);
+	EXPECT_REFUSED(-EINVAL, addr, good.addr + NIC_PAGE / 2);
 	EXPECT_REFUSED(-EINVAL, len, 0);
-	EXPECT_REFUSED(-EINVAL, len, CHUNK - 1);
-	EXPECT_REFUSED(-EINVAL, len, CHUNK + 1);
+	EXPECT_REFUSED(-EINVAL, len, nic.chunk - 1);
+	EXPECT_REFUSED(-EINVAL, len, nic.chunk + 1);
+	if (nic.chunk > NIC_PAGE)
+		EXPECT_REFUSED(-EINVAL, len, nic.chunk + NIC_PAGE);
 	EXPECT_REFUSED(-EINVAL, rq_area_token, 1);
 	EXPECT_REFUSED(-EINVAL, flags, 1);
 	EXPECT_REFUSED(-EINVAL, flags, 1U << 31);
@@ -682,26 +707,28 @@ TEST_F(events, add_area_refused)
 	EXPECT_EQ(-EFAULT, ifq_add_area(&r->ifq, (void *)NOWHERE));
 
 	/* Memory that we may not write, and with a hole */
-	p = mmap(NULL, 16 * CHUNK, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		 0);
+	p = mmap(NULL, 16 * nic.chunk, PROT_READ,
+		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	EXPECT_REFUSED(-EFAULT, addr, (unsigned long)p);
-	p = ifq_mmap(16 * CHUNK);
-	ASSERT_EQ(0, munmap(p + 15 * CHUNK, CHUNK));
+	p = ifq_mmap(16 * nic.chunk);
+	ASSERT_EQ(0, munmap(p + 15 * nic.chunk, nic.chunk));
 	EXPECT_REFUSED(-EFAULT, addr, (unsigned long)p);
+	if (nic.chunk > NIC_PAGE)
+		EXPECT_REFUSED(-ERANGE, addr, scattered_memory(_metadata));
 
 	/* The token can't be told: then there is no area. */
-	read_only = ifq_mmap(CHUNK);
+	read_only = ifq_mmap(NIC_PAGE);
 	*read_only = good;
-	ASSERT_EQ(0, mprotect(read_only, CHUNK, PROT_READ));
+	ASSERT_EQ(0, mprotect(read_only, NIC_PAGE, PROT_READ));
 	EXPECT_EQ(-EFAULT, ifq_add_area(&r->ifq, read_only));
 	EXPECT_EQ(pinned, proc_pinned_kib());
 
 	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
-	EXPECT_EQ(AREA_SIZE / CHUNK, stats.chunks);
+	EXPECT_EQ(NR_CHUNKS, stats.chunks);
 	EXPECT_EQ(0, ifq_add_area(&r->ifq, &good));
 	EXPECT_EQ(1ULL << IORING_ZCRX_AREA_SHIFT, good.rq_area_token);
 	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
-	EXPECT_EQ(AREA_SIZE / CHUNK + 16, stats.chunks);
+	EXPECT_EQ(NR_CHUNKS + 16, stats.chunks);
 }
 
 /* What was locked by others before us is unlocked a little later. */
@@ -724,16 +751,16 @@ static int register_patiently(struct receiver *r)
 TEST_F_TIMEOUT(events, add_area_memlock, TIMEOUT_S)
 {
 	struct io_uring_zcrx_area_reg area = {
-		.addr	= (unsigned long)ifq_mmap(32 * CHUNK),
-		.len	= 17 * CHUNK,
+		.addr	= (unsigned long)receiver_mmap(32 * nic.chunk),
+		.len	= 17 * nic.chunk,
 	};
 	struct receiver *r = &self->r;
 	struct rlimit limit;
 	long pinned;
 
 	ifq_args_set_nodev(&r->args);
-	limit.rlim_cur = AREA_SIZE + r->args.refill.size + r->args.rbuf.size +
-			 16 * CHUNK;
+	limit.rlim_cur = self->area_size + r->args.refill.size +
+			 r->args.rbuf.size + 16 * nic.chunk;
 	limit.rlim_max = limit.rlim_cur;
 	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
 	ASSERT_EQ(0, proc_drop_capability(CAP_IPC_LOCK));
@@ -742,10 +769,10 @@ TEST_F_TIMEOUT(events, add_area_memlock, TIMEOUT_S)
 
 	EXPECT_EQ(-ENOMEM, ifq_add_area(&r->ifq, &area));
 	EXPECT_EQ(pinned, proc_pinned_kib());
-	area.len = 16 * CHUNK;
+	area.len = 16 * nic.chunk;
 	EXPECT_EQ(0, ifq_add_area(&r->ifq, &area));
-	EXPECT_EQ(pinned + 16 * CHUNK / 1024, proc_pinned_kib());
-	area.len = CHUNK;
+	EXPECT_EQ(pinned + 16 * nic.chunk / 1024, proc_pinned_kib());
+	area.len = nic.chunk;
 	area.rq_area_token = 0;
 	EXPECT_EQ(-ENOMEM, ifq_add_area(&r->ifq, &area));
 	receive_flow(_metadata, r, 1 << 20);
@@ -756,24 +783,24 @@ TEST_F_TIMEOUT(events, most_areas, TIMEOUT_S)
 	struct io_uring_zcrx_area_reg area;
 	struct receiver *r = &self->r;
 	struct ifq_stats stats;
-	char *p = ifq_mmap(MAX_AREAS * CHUNK);
+	char *p = receiver_mmap(MAX_AREAS * nic.chunk);
 	long pinned;
 	__u64 i, bytes;
 
 	ASSERT_NE(NULL, p);
-	r->args.areas[0].len = 64 * CHUNK;
+	r->args.areas[0].len = 64 * nic.chunk;
 	ASSERT_EQ(0, receiver_register(r));
 	for (i = 1; i < MAX_AREAS; i++) {
 		area = (struct io_uring_zcrx_area_reg) {
-			.len	= CHUNK,
-			.addr	= (unsigned long)p + i * CHUNK,
+			.len	= nic.chunk,
+			.addr	= (unsigned long)p + i * nic.chunk,
 		};
 		ASSERT_EQ(0, ifq_add_area(&r->ifq, &area));
 		ASSERT_EQ(i << IORING_ZCRX_AREA_SHIFT, area.rq_area_token);
 		r->ifq.areas[i] = area;
 	}
 	pinned = proc_pinned_kib();
-	EXPECT_EQ((64 + MAX_AREAS - 1) * CHUNK / 1024, pinned);
+	EXPECT_EQ((64 + MAX_AREAS - 1) * nic.chunk / 1024, pinned);
 
 	area.addr = (unsigned long)p;
 	area.rq_area_token = 0;

@@ -30,7 +30,7 @@
 /* So many rounds with the same ifq, then it is registered anew */
 #define EPOCH_ROUNDS	256
 
-#define MORE_SIZE	(16 << 10)
+#define MORE_SIZE	(4 * nic.chunk)
 #define NR_MORE		64
 #define MAX_REQUESTS	24
 #define MAX_EXPORTED	4
@@ -124,7 +124,7 @@ static void nasty_refill(struct ifq *ifq)
 	for (i = rnd_below(64); i; i--) {
 		rqe = ifq->refill_rqes + rnd_below(nr) * 16;
 		if (rnd_below(4)) {
-			rqe[0] = rnd_below(2 * AREA_SIZE);
+			rqe[0] = rnd_below(2 * ifq->areas[0].len);
 			rqe[1] = one_in(8) ? rnd() : 0;
 		} else {
 			rqe[0] = rnd();
@@ -176,8 +176,8 @@ static void scribble(struct hostile *h)
 
 	/* Write over what we hold, and over what we don't. */
 	if (h->scribble)
-		memset((char *)ifq_addr(ifq, 0) + rnd_below(AREA_SIZE - 64),
-		       0x5a, 64);
+		memset((char *)ifq_addr(ifq, 0) +
+		       rnd_below(ifq->areas[0].len - 64), 0x5a, 64);
 }
 
 /*
@@ -517,7 +517,7 @@ static void begin_epoch(struct hostile *h, enum receiver_mode mode)
 {
 	int ret;
 
-	h->more = ifq_mmap(NR_MORE * MORE_SIZE);
+	h->more = receiver_mmap(NR_MORE * MORE_SIZE);
 	receiver_prepare(&h->r, mode, AREA_SIZE);
 	vary(h);
 	ret = receiver_register(&h->r);

@@ -23,6 +23,7 @@
 #include "receiver.h"
 
 #define AREA_SIZE	(8 << 20)
+#define NR_CHUNKS	(AREA_SIZE / NIC_PAGE)
 #define WRITE_SIZE	(64 << 10)
 #define TIMEOUT_S	120
 
@@ -169,6 +170,13 @@ TEST_F_TIMEOUT(rings, several_ifqs, TIMEOUT_S)
 	}
 }
 
+static void set_area(struct ifq_args *args, unsigned int idx, size_t nr_chunks)
+{
+	size_t size = nr_chunks * nic.chunk;
+
+	ifq_args_set_area(args, idx, receiver_mmap(size), size);
+}
+
 /*
  * The first area is so small that the NIC has all of it, and something of others,
  * before anything comes.
@@ -179,11 +187,11 @@ TEST_F_TIMEOUT(rings, several_areas, TIMEOUT_S)
 
 	/* Changes nothing, but has an ext struct in all modes. */
 	ifq_args_add_flags(args, ZCRX_REG_SOFT_SPLIT);
-	args->areas[0].len = 16 * 4096;
-	ifq_args_set_area(args, 1, ifq_mmap(4096), 4096);
-	ifq_args_set_area(args, 2, ifq_mmap(2 * AREA_SIZE), 2 * AREA_SIZE);
-	ifq_args_set_area(args, 3, ifq_mmap(12288), 12288);
-	self->r.hold = AREA_SIZE / 4096;
+	args->areas[0].len = 16 * nic.chunk;
+	set_area(args, 1, 1);
+	set_area(args, 2, 2 * NR_CHUNKS);
+	set_area(args, 3, 3);
+	self->r.hold = NR_CHUNKS;
 	receive_all(_metadata, self, 4);
 	EXPECT_EQ(0, args->areas[0].rq_area_token);
 	EXPECT_EQ(2ULL << IORING_ZCRX_AREA_SHIFT, args->areas[2].rq_area_token);
@@ -193,8 +201,11 @@ TEST_F_TIMEOUT(rings, several_areas, TIMEOUT_S)
 
 TEST_F_TIMEOUT(rings, huge_pages, TIMEOUT_S)
 {
-	void *area = ifq_mmap_huge(AREA_SIZE);
+	void *area;
 
+	if (nic.chunk > NIC_PAGE)
+		SKIP(return, "for chunks of a page: all others are in huge pages");
+	area = ifq_mmap_huge(AREA_SIZE);
 	if (!area)
 		SKIP(return, "can't get huge pages: CONFIG_HUGETLBFS?");
 	ifq_args_set_area(&self->r.args, 0, area, AREA_SIZE);
@@ -231,7 +242,7 @@ TEST_F_TIMEOUT(rings, tiny_area, TIMEOUT_S)
 {
 	struct ifq_stats stats;
 
-	self->r.args.areas[0].len = 64 * 4096;
+	self->r.args.areas[0].len = 64 * nic.chunk;
 	self->r.hold = 16;
 	receive_all(_metadata, self, 4);
 	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));
@@ -241,7 +252,7 @@ TEST_F_TIMEOUT(rings, tiny_area, TIMEOUT_S)
 
 TEST_F_TIMEOUT(rings, one_chunk, TIMEOUT_S)
 {
-	self->r.args.areas[0].len = 4096;
+	self->r.args.areas[0].len = nic.chunk;
 	self->r.hold = 1;
 	self->bytes = 1 << 20;
 	receive_all(_metadata, self, 1);
@@ -956,7 +967,7 @@ static void open_file(struct __test_metadata *_metadata, struct receiver *r,
 {
 	struct iovec iov = {
 		.iov_base	= ifq_addr(&r->ifq, 0),
-		.iov_len	= AREA_SIZE,
+		.iov_len	= r->args.areas[0].len,
 	};
 	unsigned int i;
 
@@ -1204,8 +1215,9 @@ static bool move_area(struct ifq *ifq)
 {
 	struct io_uring_zcrx_area_reg *area = &ifq->areas[0];
 	void *p = (void *)(unsigned long)area->addr;
+	const int like = nic.chunk > NIC_PAGE ? MAP_HUGETLB | MAP_NORESERVE : 0;
 	void *to = mmap(NULL, area->len, PROT_NONE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			MAP_PRIVATE | MAP_ANONYMOUS | like, -1, 0);
 
 	to = mremap(p, area->len, area->len, MREMAP_MAYMOVE | MREMAP_FIXED, to);
 	area->addr = (unsigned long)to;
@@ -1252,9 +1264,8 @@ static void connect_with_file(struct __test_metadata *_metadata,
 	struct receiver *r = &self->r;
 
 	receiver_prepare(r, mode, LARGE_AREA);
-	*fd = memfd_create("area", MFD_CLOEXEC);
+	*fd = receiver_memfd(r->args.areas[0].len);
 	ASSERT_LE(0, *fd);
-	ASSERT_EQ(0, ftruncate(*fd, LARGE_AREA));
 	ASSERT_TRUE(map_area(&r->args.areas[0], *fd));
 	self->bytes = OWN_BYTES;
 	connect_flows(_metadata, self, 1);

@@ -67,15 +67,15 @@ FIXTURE_SETUP(share)
 
 	if (!nic.remote_v4)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
+	if (variant->nodev && nic.chunk > NIC_PAGE)
+		SKIP(return, "for chunks of a page: without a NIC there are no others");
 	self->fd = -1;
-	self->area_fd = memfd_create("area", MFD_CLOEXEC);
-	ASSERT_LE(0, self->area_fd);
-	ASSERT_EQ(0, ftruncate(self->area_fd, AREA_SIZE));
-
 	receiver_prepare(&self->r, variant->mode, AREA_SIZE);
-	area = mmap((void *)(unsigned long)args->areas[0].addr, AREA_SIZE,
-		    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		    self->area_fd, 0);
+	self->area_fd = receiver_memfd(args->areas[0].len);
+	ASSERT_LE(0, self->area_fd);
+	area = mmap((void *)(unsigned long)args->areas[0].addr,
+		    args->areas[0].len, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_FIXED, self->area_fd, 0);
 	ASSERT_NE(MAP_FAILED, area);
 	memcpy(self->r.ifq.areas, args->areas, sizeof(args->areas));
 	ifq_args_use_kernel_memory(args);
@@ -200,7 +200,7 @@ TEST_F(share, import)
 				     &self->r.ifq));
 	EXPECT_EQ(0, other.args.reg.zcrx_id);
 	EXPECT_EQ(args->reg.rq_entries, other.args.reg.rq_entries);
-	EXPECT_EQ(PAGE, other.args.reg.rx_buf_len);
+	EXPECT_EQ(nic.chunk, other.args.reg.rx_buf_len);
 	EXPECT_EQ(0, memcmp(&args->reg.offsets, &other.args.reg.offsets,
 			    sizeof(args->reg.offsets)));
 	if (variant->mode != RECV_CQE32) {
@@ -233,8 +233,10 @@ TEST_F(share, import_of_several_areas)
 
 	if (variant->mode == RECV_CQE32)
 		SKIP(return, "for ZCRX_REG_RBUF: several areas");
-	ifq_args_set_area(&self->r.args, 1, ifq_mmap(PAGE), PAGE);
-	ifq_args_set_area(&self->r.args, 2, ifq_mmap(PAGE), PAGE);
+	ifq_args_set_area(&self->r.args, 1, receiver_mmap(nic.chunk),
+			  nic.chunk);
+	ifq_args_set_area(&self->r.args, 2, receiver_mmap(nic.chunk),
+			  nic.chunk);
 	register_and_export(_metadata, self);
 	ASSERT_EQ(0, uring_init(&ring, 0, 64));
 	ifq_args_init_import(&import, self->fd, true);
@@ -524,6 +526,7 @@ static void be_nobody(int sock, enum receiver_mode mode)
 		.addr	= (unsigned long)ifq_mmap(PAGE),
 		.len	= PAGE,
 	};
+	const size_t size = nic_chunks_size(AREA_SIZE);
 	struct ifq exported = {};
 	struct receiver r = {};
 	void *area;
@@ -531,11 +534,11 @@ static void be_nobody(int sock, enum receiver_mode mode)
 
 	if (proc_become_nobody() || proc_receive_fds(sock, fds, 2))
 		_exit(2);
-	area = mmap(NULL, AREA_SIZE, PROT_READ, MAP_SHARED, fds[1], 0);
+	area = mmap(NULL, size, PROT_READ, MAP_SHARED, fds[1], 0);
 	if (area == MAP_FAILED || try_register(mode) != -EPERM)
 		_exit(3);
 	exported.areas[0].addr = (unsigned long)area;
-	exported.areas[0].len = AREA_SIZE;
+	exported.areas[0].len = size;
 	if (receiver_import(&r, mode, fds[0], &exported) ||
 	    ifq_add_area(&r.ifq, &more) != -EPERM)
 		_exit(4);

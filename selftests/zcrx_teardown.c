@@ -517,7 +517,7 @@ static void expect_pool_waits(struct __test_metadata *_metadata)
 /* Sockets hold chunks for long, while the ring and even the driver go. */
 TEST_F_TIMEOUT(single, hold_long, TIMEOUT_S)
 {
-	const size_t less = VICTIM_AREA_SIZE - getpagesize();
+	const size_t less = nic_chunks_size(VICTIM_AREA_SIZE) - NIC_PAGE;
 	unsigned int ms = number("ZCRX_HOLD_S", 2) * 500;
 	struct scene *s = &self->s;
 

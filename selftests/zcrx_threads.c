@@ -16,9 +16,10 @@
 
 #define NR_FLOWS	RECEIVER_MAX_FLOWS
 #define WRITE_SIZE	(128 << 10)
-#define AREA_SIZE	(4 << 20)
+#define NR_CHUNKS	1024
+#define AREA_SIZE	(NR_CHUNKS * NIC_PAGE)
 #define NR_ADDED	64
-#define ADDED_SIZE	(256 << 10)
+#define ADDED_CHUNKS	64
 #define TIMEOUT_S	600
 
 /* How many pieces are handed on at once at most */
@@ -206,9 +207,10 @@ static bool is_over(void)
 static int add_area(struct member *m, unsigned int id)
 {
 	struct io_uring_zcrx_area_reg *area = &team->r.ifq.areas[id];
+	const size_t size = ADDED_CHUNKS * nic.chunk;
 	struct io_uring_zcrx_area_reg arg = {
-		.addr	= (unsigned long)ifq_mmap(ADDED_SIZE),
-		.len	= ADDED_SIZE,
+		.addr	= (unsigned long)receiver_mmap(size),
+		.len	= size,
 	};
 	int ret;
 
@@ -372,7 +374,7 @@ TEST_F_TIMEOUT(threads, sha256, TIMEOUT_S)
 	EXPECT_EQ(0, stats.held);
 	EXPECT_EQ(0, stats.invalid_refills);
 	EXPECT_EQ(NR_ADDED, team->nr_added);
-	EXPECT_EQ((AREA_SIZE + NR_ADDED * ADDED_SIZE) / 4096, stats.chunks);
+	EXPECT_EQ(NR_CHUNKS + NR_ADDED * ADDED_CHUNKS, stats.chunks);
 	EXPECT_LT(0, count_used());
 	EXPECT_LT(0, team->nr_looks);
 	EXPECT_LT(0, team->nr_resumes);
