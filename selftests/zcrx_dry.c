@@ -17,6 +17,7 @@
 #define NR_CHUNKS	2048
 #define AREA_SIZE	(NR_CHUNKS * NIC_PAGE)
 #define SMALL_BUFFER	(128 << 10)
+#define LARGE_BUFFER	(8 << 20)	/* no connection has more */
 #define WRITE_SIZE	(64 << 10)
 #define TIMEOUT_S	300
 
@@ -31,6 +32,7 @@ FIXTURE(dry)
 {
 	struct receiver r;
 	__u64 area_size;
+	__u64 flow_size;	/* so that a flow never fits */
 	__u64 drops;
 };
 
@@ -49,6 +51,7 @@ FIXTURE_SETUP(dry)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
 	receiver_prepare(&self->r, variant->mode, AREA_SIZE);
 	self->area_size = self->r.args.areas[0].len;
+	self->flow_size = self->area_size + LARGE_BUFFER;
 	ifq_args_set_events(&self->r.args, RECEIVER_EVENT, STATE_EVENTS);
 	self->drops = nic_drops();
 }
@@ -138,14 +141,13 @@ static bool lent_pages_return(const struct receiver *r)
 
 TEST_F_TIMEOUT(dry, ten_seconds, TIMEOUT_S)
 {
-	const __u64 bytes = 2 * self->area_size;
 	struct receiver *r = &self->r;
 	const __u64 lost = packets_lost();
 	long long closed = tcp_counter("TCPToZeroWindowAdv");
 	struct ifq_stats stats;
 
 	ASSERT_LE(0, closed);
-	connect_flows(_metadata, r, 2, bytes);
+	connect_flows(_metadata, r, 2, self->flow_size);
 	ASSERT_TRUE(receiver_keep(r, LONG_MS)) TH_LOG("%s", r->why);
 	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
 	EXPECT_LT(0, stats.lent_pages);
@@ -164,7 +166,7 @@ TEST_F_TIMEOUT(dry, ten_seconds, TIMEOUT_S)
 
 	ASSERT_TRUE(receiver_release(r)) TH_LOG("%s", r->why);
 	finish_flows(_metadata, r);
-	EXPECT_EQ(2 * (bytes + PATTERN_DIGEST_SIZE), r->bytes);
+	EXPECT_EQ(2 * (self->flow_size + PATTERN_DIGEST_SIZE), r->bytes);
 	EXPECT_TRUE(lent_pages_return(r));
 	/* On a machine that is busy the NIC runs out of descriptors, too. */
 	TH_LOG("%llu packets lost, or behind lost ones", packets_lost() - lost);
@@ -297,7 +299,7 @@ TEST_F_TIMEOUT(dry, manual_resume_of_request, TIMEOUT_S)
 	if (variant->mode != RECV_RBUF)
 		SKIP(return, "for requests that pause");
 	ifq_args_add_flags(&r->args, ZCRX_REG_MANUAL_RESUME);
-	connect_flows(_metadata, r, 2, 2 * self->area_size);
+	connect_flows(_metadata, r, 2, self->flow_size);
 	while (!all_pause(_metadata, r))
 		ASSERT_GT(20, ++i);
 	EXPECT_TRUE(ifq_needs_kick(&r->ifq));
