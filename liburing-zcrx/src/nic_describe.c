@@ -80,12 +80,6 @@ static int describe_queues(unsigned int ifindex, struct zcrx_nic_info *info)
 	return 0;
 }
 
-/* There are no records, or only root may know, or there can't be any. */
-static bool knows_nothing(int ret)
-{
-	return ret == -ENOENT || ret == -EACCES || ret == -EOPNOTSUPP;
-}
-
 static void describe_owner(struct zcrx_nic_queue *queue,
 			   const struct zcrx_record *rec)
 {
@@ -102,7 +96,7 @@ static int describe_owners(unsigned int ifindex, struct zcrx_nic_info *info)
 	struct zcrx_records recs;
 	unsigned int i;
 
-	if (knows_nothing(dir))
+	if (zcrx_record_hides(dir))
 		return 0;
 	if (dir < 0)
 		return dir;

@@ -207,8 +207,9 @@ static bool is_taken(const struct zcrx_records *recs, unsigned int rxq)
  * one that an owner has not registered yet: it looks free, and is not. What is
  * kept is there to be used.
  *
- * Return: true if the queue is not to be used; false if it may have been prepared
- * by an administrator, also if only root may know of others.
+ * Return: true if the queue is not to be used, also if records can't be read now;
+ * false if it may have been prepared by an administrator, also if only root may
+ * know of others.
  */
 bool zcrx_nic_is_taken(const char *ifname, unsigned int rxq)
 {
@@ -218,7 +219,7 @@ bool zcrx_nic_is_taken(const char *ifname, unsigned int rxq)
 	bool taken;
 
 	if (dir < 0)
-		return false;
+		return !zcrx_record_hides(dir);
 	taken = zcrx_records_load(dir, NULL, &recs) || is_taken(&recs, rxq);
 	zcrx_records_free(&recs);
 	close(dir);

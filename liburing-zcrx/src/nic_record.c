@@ -142,6 +142,17 @@ int zcrx_netns_own_cookie(uint64_t *cookie)
 }
 
 /**
+ * zcrx_record_hides() - are there no records that we might see?
+ * @err: what zcrx_record_dir() or zcrx_record_open_dir() returned
+ *
+ * Return: true if there is no directory, only root may know, or there can't be one.
+ */
+bool zcrx_record_hides(int err)
+{
+	return err == -ENOENT || err == -EACCES || err == -EOPNOTSUPP;
+}
+
+/**
  * zcrx_record_dir() - open the directory of an interface
  * @ifindex: index of the interface, in this thread's network namespace
  * @create: make it if there is none

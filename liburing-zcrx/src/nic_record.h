@@ -13,7 +13,7 @@
  * Filters come and go by the thousand. What has become of one since the record
  * was written is a line behind its end, and takes as long however many there are:
  * written before the filter is made, or after it was deleted. A line without its
- * newline is one that its owner has died of, and does not count. Now and then the
+ * newline was not written whole, and does not count. Now and then the
  * record is written anew, without what has gone.
  *
  *	zcrx-nic 1
@@ -50,7 +50,7 @@
 /* Of a line about a filter, with newline and zero */
 #define ZCRX_RULE_SIZE		128
 
-/* A power of two */
+/* 65536 at most: so many bits has the hash */
 #define ZCRX_RULE_BUCKETS	4096
 
 /**
@@ -129,6 +129,7 @@ struct zcrx_records {
 
 int zcrx_netns_cookie(int fd, uint64_t *cookie);
 int zcrx_netns_own_cookie(uint64_t *cookie);
+bool zcrx_record_hides(int err);
 int zcrx_record_dir(unsigned int ifindex, bool create);
 int zcrx_record_open_dir(const char *path, bool create);
 void zcrx_record_remove_dir(int dir);

@@ -84,18 +84,25 @@ int zcrx_record_set_table(struct zcrx_record *rec, const uint32_t *table,
  * Filters
  */
 
+static uint32_t mix(uint32_t hash, uint32_t word)
+{
+	hash = (hash ^ word) * 0x9e3779b1;
+
+	return hash ^ hash >> 15;
+}
+
+/* Neighbours differ in few bits, and in network order those are the upper ones. */
 static unsigned int bucket_of(const struct zcrx_flow *flow)
 {
-	uint32_t hash = (uint32_t)flow->sport << 16 | flow->dport;
+	uint32_t hash = mix(0, (uint32_t)flow->sport << 16 | flow->dport);
 	unsigned int i;
 
 	for (i = 0; i < 4; i++) {
-		hash = hash * 31 + flow->src.s6_addr32[i];
-		hash = hash * 31 + flow->dst.s6_addr32[i];
+		hash = mix(hash, flow->src.s6_addr32[i]);
+		hash = mix(hash, flow->dst.s6_addr32[i]);
 	}
-	hash *= 0x9e3779b1;
 
-	return (hash >> 16) % ZCRX_RULE_BUCKETS;
+	return (mix(hash, 0) >> 16) % ZCRX_RULE_BUCKETS;
 }
 
 /* Where the number of a filter is; 0 is there if there is none. */
@@ -375,7 +382,7 @@ static bool parse_flow(struct zcrx_flow *flow, char *line)
 	       parse_end(family, word[2], word[3], &flow->dst, &flow->dport);
 }
 
-/* An owner that has forked may tell of one twice. */
+/* Told twice, it is one filter. */
 static int parse_rule(struct zcrx_record *rec, char *line)
 {
 	struct zcrx_flow flow;

@@ -110,6 +110,8 @@ static int add_rule(struct zcrx_nic *nic, const struct zcrx_flow *flow,
 	struct zcrx_rule *rule = zcrx_record_find_rule(nic->rec, flow);
 	int ret = 0;
 
+	if (*ours)
+		return 0;
 	if (rule)
 		rule->nr_users++;
 	else if (is_others(nic, flow))
@@ -411,10 +413,13 @@ static bool make_room(struct zcrx_nic *nic, unsigned int fd)
 		return true;
 	while (nr <= fd)
 		nr *= 2;
-	list = reallocarray(nic->steered, nr, sizeof(*list));
+	/* Of a large one most is never touched. */
+	list = calloc(nr, sizeof(*list));
 	if (!list)
 		return false;
-	memset(&list[nic->nr_fds], 0, (nr - nic->nr_fds) * sizeof(*list));
+	if (nic->nr_fds)
+		memcpy(list, nic->steered, nic->nr_fds * sizeof(*list));
+	free(nic->steered);
 	nic->steered = list;
 	nic->nr_fds = nr;
 

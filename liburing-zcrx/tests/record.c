@@ -277,6 +277,30 @@ static void many_rules(void)
 	zcrx_record_free(rec);
 }
 
+/* Flows of peers and ports in a row are found at once. */
+static void rules_spread(void)
+{
+	struct zcrx_record *rec = zcrx_record_new("eth0", 0);
+	unsigned int i, nr, len, longest = 0;
+	struct zcrx_flow flow;
+	char peer[32];
+
+	for (i = 0; i < 6400; i++) {
+		snprintf(peer, sizeof(peer), "198.51.100.%u", i / 100);
+		flow = flow_of("192.0.2.1", 5201, peer, 40000 + i % 100);
+		EXPECT(!zcrx_record_add_rule(rec, &flow));
+	}
+	for (i = 0; i < ZCRX_RULE_BUCKETS; i++) {
+		len = 0;
+		for (nr = rec->buckets[i]; nr; nr = rec->rules[nr - 1].next)
+			len++;
+		longest = len > longest ? len : longest;
+	}
+	printf("# up to %u in a place\n", longest);
+	EXPECT(longest < 16);
+	zcrx_record_free(rec);
+}
+
 static void rules(void)
 {
 	struct zcrx_flow a = flow_of("192.0.2.1", 1, "192.0.2.2", 2);
@@ -717,6 +741,7 @@ static const struct ktap_case cases[] = {
 	{ "text: part of a line", torn },
 	{ "rules", rules },
 	{ "rules: many", many_rules },
+	{ "rules: spread over the table", rules_spread },
 	{ "file: saved, saved again, removed", save_and_remove },
 	{ "file: appended to", append },
 	{ "file: not appended to another one", append_elsewhere },

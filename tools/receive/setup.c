@@ -127,7 +127,7 @@ static bool comes_here(const struct setup *setup, int fd)
 	       nic.if_idx == zcrx_nic_ifindex(setup->nic);
 }
 
-/* The library closes the record's file for a new one. */
+/* The library may close the record's file for a new one. */
 static int steer(struct setup *setup, int fd)
 {
 	int ret;
