@@ -1688,6 +1688,7 @@ static void at_once(void)
 /* Somebody's, nobody's, nobody's that is there to be used, and nobody knows whose */
 static void taken(void)
 {
+	struct rlimit limit, none;
 	struct zcrx_nic *nic;
 
 	begin();
@@ -1703,6 +1704,13 @@ static void taken(void)
 	EXPECT(zcrx_nic_is_taken(FAKE_NAME, 3));
 	EXPECT(!zcrx_nic_is_taken(FAKE_NAME, 1));
 	fake_nic_delete_record(2);
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	none = limit;
+	none.rlim_cur = 3;
+	setrlimit(RLIMIT_NOFILE, &none);
+	EXPECT(zcrx_nic_is_taken(FAKE_NAME, 3));
+	setrlimit(RLIMIT_NOFILE, &limit);
 	EXPECT(resets() && as_found());
 }
 
