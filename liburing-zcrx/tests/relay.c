@@ -318,6 +318,7 @@ static void polled(void)
 static void slow_receiver(void)
 {
 	const size_t bytes = 16 * KIB * KIB;
+	int n;
 
 	reset_opts();
 	opts.mem_size = 4 * KIB * KIB;
@@ -328,7 +329,9 @@ static void slow_receiver(void)
 	while (nr_ended < 3)
 		EXPECT(pass_on_next(WAIT_MS) > 0 && !relays[0].ended);
 	EXPECT(end_check());
-	EXPECT(!pass_on_next(200) && !relays[0].ended);
+	while ((n = pass_on_next(200)) > 0)
+		;
+	EXPECT(!n && !relays[0].ended);
 	EXPECT(start_check(fars, 1, bytes));
 	EXPECT(pass_all_on());
 	EXPECT(all_counted(bytes));
