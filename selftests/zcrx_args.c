@@ -66,7 +66,7 @@ static const struct refusal refusals[] = {
 	REFUSED(refill.__resv[0], 1, -EINVAL),
 	REFUSED(refill.__resv[3], 1, -EINVAL),
 
-	REFUSED_OR(areas[0].addr, 0, -EINVAL, -EFAULT),
+	REFUSED(areas[0].addr, 0, -EFAULT),
 	REFUSED(areas[0].addr, NOWHERE, -EFAULT),
 	REFUSED(areas[0].addr, NOWHERE + 1, -EINVAL),
 	REFUSED_OR(areas[0].len, 0, -EINVAL, -EFAULT),
@@ -763,6 +763,7 @@ TEST_F(args, recv_zc)
 	EXPECT_REFUSED(-EINVAL, __pad2[0], 1);
 	EXPECT_REFUSED(-EINVAL, __pad2[0], 1ULL << 63);
 	EXPECT_REFUSED(-EOPNOTSUPP, flags, IOSQE_BUFFER_SELECT);
+	EXPECT_REFUSED(-EBADF, flags, IOSQE_FIXED_FILE);
 	/* MULTISHOT and POLL_FIRST are the lowest two. */
 	for (bit = 2; bit < 16; bit++)
 		EXPECT_REFUSED(-EINVAL, ioprio, good.ioprio | 1U << bit);

@@ -32,8 +32,7 @@ static int area_check(const struct zcrx_ifq *ifq,
 	if (reg->flags || reg->dmabuf_fd || reg->rq_area_token ||
 	    memchr_inv(reg->__resv, 0, sizeof(reg->__resv)))
 		return -EINVAL;
-	if (!reg->addr || !reg->len ||
-	    !PAGE_ALIGNED(reg->addr) || !PAGE_ALIGNED(reg->len))
+	if (!reg->len || !PAGE_ALIGNED(reg->addr) || !PAGE_ALIGNED(reg->len))
 		return -EINVAL;
 	/* The rbuf ring's offsets have 32 bits. */
 	if (reg->len > ZCRX_AREA_MAX_SIZE ||
@@ -41,7 +40,7 @@ static int area_check(const struct zcrx_ifq *ifq,
 		return -EINVAL;
 	if (!IS_ALIGNED(reg->len, 1UL << ifq->chunk_shift))
 		return -EINVAL;
-	if (!access_ok(u64_to_user_ptr(reg->addr), reg->len))
+	if (!reg->addr || !access_ok(u64_to_user_ptr(reg->addr), reg->len))
 		return -EFAULT;
 	return 0;
 }
