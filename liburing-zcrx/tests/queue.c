@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -1177,6 +1178,70 @@ static void no_privilege(void)
 	EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/*
+ * What the running kernel has
+ */
+
+static bool error_names_kernel(const char *name)
+{
+	struct utsname system;
+	char sentence[256];
+
+	uname(&system);
+	snprintf(sentence, sizeof(sentence),
+		 "kernel %s has no zero-copy receive for back end %s, boot one that has",
+		 system.release, name);
+
+	return !strcmp(zcrx_error(), sentence);
+}
+
+/* Mainline before 7.1 has its zero copy for NICs only. */
+static bool opens_if(bool has, const char *name)
+{
+	int ret;
+
+	reset_opts();
+	opts.ifname = "lo";
+	opts.backend = name;
+	opts.mem_size = SMALL_MEM;
+	ret = zcrx_queue_open(&queue, &opts);
+	if (!ret)
+		return has && !strcmp(zcrx_queue_backend(queue), name) &&
+		       !zcrx_queue_close(queue);
+
+	printf("# %s: %s\n", name, zcrx_error());
+	return ret == -EOPNOTSUPP &&
+	       (has ? !!strstr(zcrx_error(), "without a NIC, name one") :
+		      error_names_kernel(name));
+}
+
+/*
+ * By lo the best is a copy on any kernel. It says why it is not the next better
+ * one: lo is the reason if the kernel has that.
+ */
+static void of_this_kernel(void)
+{
+	int has = zcrx_probe();
+
+	if (has < 0)
+		SKIP("what the kernel has can't be asked");
+	printf("# it has rbuf: %d, cqe32: %d\n", !!(has & ZCRX_HAS_RBUF),
+	       !!(has & ZCRX_HAS_CQE32));
+	EXPECT(opens_if(has & ZCRX_HAS_RBUF, "rbuf"));
+	EXPECT(opens_if(has & ZCRX_HAS_CQE32, "cqe32"));
+
+	opts.backend = NULL;
+	EXPECT(open_with(4));
+	printf("# why: %s\n", zcrx_queue_why(queue));
+	EXPECT(!strcmp(zcrx_queue_backend(queue), "copy"));
+	EXPECT(strstr(zcrx_queue_why(queue), has ? "lo is no NIC" :
+						   "for back end cqe32, boot one"));
+	stream_send(streams, 4, 256 * KIB, 10 * KIB);
+	EXPECT(receive_all());
+	EXPECT(all_complete(256 * KIB));
+	close_with_all();
+}
+
 static const struct ktap_case cases[] = {
 	{ "1 connection", one },
 	{ "16 connections", sixteen },
@@ -1215,6 +1280,7 @@ static const struct ktap_case cases[] = {
 	{ "belongs to one process", forked },
 	{ "no file descriptors", no_files },
 	{ "no privilege", no_privilege },
+	{ "what this kernel has", of_this_kernel },
 };
 
 int main(int argc, char **argv)
