@@ -2,7 +2,8 @@
 /*
  * client SOCKET IFNAME ADDRESS PORT: receive what somebody sends who listens there,
  * by a queue of zcrxd's; or "client SOCKET IFNAME" to ask for one. Prints the back
- * end, and bytes and SHA-256 of what came.
+ * end, which is the best unless CLIENT_BACKEND names one, and bytes and SHA-256 of
+ * what came.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -29,6 +30,7 @@ static struct zcrx_queue *ask_for_queue(const char *path, const char *ifname)
 		err(1, "%s", path);
 	zcrx_queue_opts_init(&opts);
 	opts.ifname = ifname;
+	opts.backend = getenv("CLIENT_BACKEND");
 	ret = zcrx_import(&queue, sock, &opts);
 	if (ret)
 		errx(-ret, "%s", zcrx_error());
