@@ -255,7 +255,8 @@ static void arm(struct receiver *r, unsigned int i)
 
 	sqe->opcode = OP_RECV_ZC;
 	sqe->flags = r->sqe_flags;
-	sqe->fd = r->flows[i].fd;
+	sqe->fd = r->sqe_flags & IOSQE_FIXED_FILE ? (int)i :
+						    r->flows[i].fd;
 	sqe->splice_fd_in = r->requests_id;
 	sqe->user_data = i;
 	if (r->mode != RECV_CQE32)

@@ -46,7 +46,7 @@ struct piece {
  * @ring: the io_uring
  * @ring_flags: to set it up with
  * @cq_entries: size of its completion queue
- * @sqe_flags: for requests
+ * @sqe_flags: for requests; fixed files have the numbers of their flows
  * @ioprio: for requests, on top of what @mode needs
  * @args: what the ifq is registered with
  * @ifq: the ifq

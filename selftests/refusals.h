@@ -41,7 +41,7 @@ static inline void check_refusals(struct __test_metadata *_metadata,
 				  unsigned int nr)
 {
 	long pinned = proc_pinned_kib();
-	struct ifq_args good;
+	struct ifq_args good, spoilt;
 	unsigned int i;
 	int ret;
 
@@ -51,7 +51,10 @@ static inline void check_refusals(struct __test_metadata *_metadata,
 		/* The pointers in it point into *args: spoil that. */
 		memcpy(&good, args, sizeof(good));
 		memcpy((char *)args + rf->offset, &rf->value, rf->size);
+		memcpy(&spoilt, args, sizeof(spoilt));
 		ret = uring_register(ring, REGISTER_ZCRX_IFQ, &args->reg, 1);
+		EXPECT_EQ(0, memcmp(args, &spoilt, sizeof(spoilt)))
+			TH_LOG("%s: the arguments have changed", rf->what);
 		memcpy(args, &good, sizeof(good));
 
 		EXPECT_TRUE(ret == rf->err || ret == rf->or_err)

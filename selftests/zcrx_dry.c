@@ -348,6 +348,8 @@ TEST_F_TIMEOUT(dry, completions_unread, TIMEOUT_S)
 		EXPECT_EQ(0, r->nr_ended_early);
 		EXPECT_LT(0, r->nr_kicks);
 	}
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_EQ(r->nr_ended_early, stats.ends);
 }
 
 /*

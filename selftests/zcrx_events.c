@@ -518,6 +518,30 @@ TEST_F_TIMEOUT(events, ring_gone, TIMEOUT_S)
 	EXPECT_EQ(-EINVAL, ifq_arm_event(&other.ifq, ZCRX_EVENT_STATE_COPY));
 }
 
+/* Who made the request has another ring: what its ifq has to tell comes to ours. */
+TEST_F_TIMEOUT(events, other_ring, TIMEOUT_S)
+{
+	const __u32 told = MASK(STATE_COPY) | MASK(COPY);
+	struct receiver *r = &self->r, other;
+	int fd;
+
+	ifq_args_use_kernel_memory(&r->args);
+	ASSERT_EQ(0, receiver_register(r));
+	fd = ifq_export(&r->ifq);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, receiver_import(&other, variant->mode, fd, &r->ifq));
+	ASSERT_TRUE(receiver_connect(&other, nic.remote_v4, 1, FLOW_ENDLESS,
+				     WRITE_SIZE)) TH_LOG("%s", other.why);
+	ASSERT_TRUE(receiver_run_to_copy(&other, 2 * self->area_size))
+		TH_LOG("%s", other.why);
+	EXPECT_EQ(told, told & sleep_for_events(&r->ring, told));
+	ASSERT_TRUE(receiver_keep(&other, SETTLE_MS)) TH_LOG("%s", other.why);
+	EXPECT_EQ(0, other.nr_events[ZCRX_EVENT_STATE_COPY]);
+	EXPECT_EQ(0, other.nr_events[ZCRX_EVENT_COPY]);
+	receiver_close(&other);
+	close(fd);
+}
+
 /* The NIC goes. When it comes again, all that it brings us is copied. */
 TEST_F_TIMEOUT(events, unbound, TIMEOUT_S)
 {
@@ -667,7 +691,7 @@ static __u64 scattered_memory(struct __test_metadata *_metadata)
 
 TEST_F(events, add_area_refused)
 {
-	struct io_uring_zcrx_area_reg good, area, *read_only;
+	struct io_uring_zcrx_area_reg good, area, spoilt, *read_only;
 	struct receiver *r = &self->r;
 	struct ifq_stats stats;
 	long pinned;
@@ -683,8 +707,11 @@ TEST_F(events, add_area_refused)
 #define EXPECT_REFUSED(_err, _field, _value) do {			\
 	area = good;							\
 	area._field = (_value);						\
+	spoilt = area;							\
 	EXPECT_EQ(_err, ifq_add_area(&r->ifq, &area))			\
 		TH_LOG(#_field " = " #_value);				\
+	EXPECT_EQ(0, memcmp(&area, &spoilt, sizeof(area)))		\
+		TH_LOG(#_field " = " #_value ": it has changed");	\
 	EXPECT_EQ(pinned, proc_pinned_kib());				\
 } while (0)
 

@@ -275,6 +275,7 @@ TEST_F_TIMEOUT(nodev, give_back_twice, TIMEOUT_S)
 TEST_F_TIMEOUT(nodev, twice_the_area, TIMEOUT_S)
 {
 	struct receiver *r = &self->r;
+	struct ifq_stats stats;
 
 	r->args.areas[0].len = 64 * CHUNK;
 	ASSERT_EQ(0, receiver_register(r));
@@ -297,6 +298,8 @@ TEST_F_TIMEOUT(nodev, twice_the_area, TIMEOUT_S)
 		EXPECT_EQ(-ENOMEM, r->early_res);
 		break;
 	}
+	ASSERT_TRUE(ifq_read_stats(&r->ifq, &stats));
+	EXPECT_EQ(r->nr_ended_early, stats.ends);
 	ASSERT_TRUE(receiver_release(r)) TH_LOG("%s", r->why);
 	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
 }

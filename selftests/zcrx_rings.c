@@ -229,6 +229,7 @@ TEST_F_TIMEOUT(rings, tiny_completion_ring, TIMEOUT_S)
 	} else if (variant->mode == RECV_RBUF) {
 		EXPECT_LT(0, stats.pauses);
 	}
+	EXPECT_EQ(self->r.nr_ended_early, stats.ends);
 }
 
 TEST_F_TIMEOUT(rings, tiny_refill_ring, TIMEOUT_S)
@@ -268,6 +269,20 @@ TEST_F_TIMEOUT(rings, async, TIMEOUT_S)
 {
 	self->r.sqe_flags = IOSQE_ASYNC;
 	receive_all(_metadata, self, 2);
+}
+
+TEST_F_TIMEOUT(rings, fixed_files, TIMEOUT_S)
+{
+	const struct flow *flows = self->r.flows;
+	int fds[2];
+
+	self->r.sqe_flags = IOSQE_FIXED_FILE;
+	connect_flows(_metadata, self, 2);
+	fds[0] = flows[0].fd;
+	fds[1] = flows[1].fd;
+	ASSERT_EQ(0, uring_register(&self->r.ring, IORING_REGISTER_FILES, fds,
+				    2));
+	finish_flows(_metadata, self);
 }
 
 /* Each piece twice, to a NIC that wants chunks: half of it is counted as invalid. */
@@ -1137,19 +1152,22 @@ TEST_F_TIMEOUT(rings, last_user, TIMEOUT_S)
 }
 
 /*
- * The socket outlives the ring, with chunks in its receive queue: they stay
- * readable and right, whoever has the queue by then.
+ * Sockets outlive the ring, with chunks in their receive queues: those stay readable
+ * and right, whoever has the queue by then, and by the next ifq, too.
  */
 TEST_F_TIMEOUT(rings, socket_outlives_ring, TIMEOUT_S)
 {
 	static char buf[1 << 16];
 	struct receiver *r = &self->r, next;
-	struct flow flow;
+	struct flow flow, by_next;
+	struct ifq_stats stats;
 	ssize_t n;
 
 	ASSERT_EQ(0, receiver_register(r));
 	ASSERT_EQ(0, flow_connect(&flow, nic.remote_v4, 1 << 20, WRITE_SIZE));
-	/* Until the receive queue is full */
+	ASSERT_EQ(0, flow_connect(&by_next, nic.remote_v4, 1 << 20,
+				  WRITE_SIZE));
+	/* Until the receive queues are full */
 	usleep(300 * 1000);
 	uring_exit(&r->ring);
 	ifq_args_free(&r->args);
@@ -1158,7 +1176,10 @@ TEST_F_TIMEOUT(rings, socket_outlives_ring, TIMEOUT_S)
 	ASSERT_EQ(0, receiver_register(&next));
 	ASSERT_TRUE(receiver_connect(&next, nic.remote_v4, 2, 1 << 20,
 				     WRITE_SIZE)) TH_LOG("%s", next.why);
+	receiver_add_flow(&next, &by_next);
 	ASSERT_TRUE(receiver_run(&next, 0)) TH_LOG("%s", next.why);
+	ASSERT_TRUE(ifq_read_stats(&next.ifq, &stats));
+	EXPECT_LT(0, stats.copied_foreign);
 
 	while ((n = recv(flow.fd, buf, sizeof(buf), 0)) > 0)
 		ASSERT_TRUE(flow_receive(&flow, buf, n))

@@ -5,8 +5,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring/query.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -20,6 +22,7 @@
 #define WRITE_SIZE	(64 << 10)
 #define FLOW_BYTES	(1 << 20)
 #define TIMEOUT_S	120
+#define BUSY_MS		20000
 #define PAGE		4096
 
 /*
@@ -517,6 +520,101 @@ TEST_F_TIMEOUT(share, at_the_same_time, TIMEOUT_S)
 	EXPECT_TRUE(flow_complete(&r->flows[1]));
 	r->nr_eof++;
 	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+}
+
+/* Never returns: has the lock of a ring until it is killed, by a query without end. */
+static void keep_busy(const struct uring *ring)
+{
+	struct io_uring_query_opcode answer;
+	struct io_uring_query_hdr hdr = {
+		.query_op	= IO_URING_QUERY_OPCODES,
+		.query_data	= (unsigned long)&answer,
+		.size		= sizeof(answer),
+		.next_entry	= (unsigned long)&hdr,
+	};
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	uring_register(ring, REGISTER_QUERY, &hdr, 0);
+	_exit(1);
+}
+
+/* What may have paused in a ring that is busy asks for another kick. */
+TEST_F_TIMEOUT(share, resume_while_busy, TIMEOUT_S)
+{
+	struct receiver *r = &self->r, other;
+	unsigned int ms;
+	int ret = 0;
+	pid_t pid;
+
+	if (variant->mode == RECV_CQE32)
+		SKIP(return, "for the rbuf ring");
+	register_and_export(_metadata, self);
+	ASSERT_EQ(0, receiver_import(&other, variant->mode, self->fd, &r->ifq));
+	ASSERT_EQ(0, ifq_kick(&r->ifq));
+	EXPECT_FALSE(ifq_needs_kick(&r->ifq));
+
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		keep_busy(&other.ring);
+	for (ms = 0; ms < BUSY_MS && !ret; ms++) {
+		proc_sleep_ms(1);
+		ret = ifq_kick(&r->ifq);
+	}
+	EXPECT_EQ(-EAGAIN, ret);
+	EXPECT_TRUE(ifq_needs_kick(&r->ifq));
+
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	EXPECT_EQ(0, ifq_kick(&r->ifq));
+	EXPECT_FALSE(ifq_needs_kick(&r->ifq));
+}
+
+/* Never returns: adds an area that takes a while, and is refused in the end. */
+static void keep_adding(const struct receiver *exporter, int fd,
+			struct io_uring_zcrx_area_reg *area)
+{
+	struct receiver other;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (receiver_import(&other, exporter->mode, fd, &exporter->ifq))
+		_exit(1);
+	for (;;)
+		ifq_add_area(&other.ifq, area);
+}
+
+/* Two rings add an area at the same time: one of them is told to try again. */
+TEST_F_TIMEOUT(share, areas_at_the_same_time, TIMEOUT_S)
+{
+	struct io_uring_zcrx_area_reg area = {
+		.addr	= (unsigned long)ifq_mmap(AREA_SIZE),
+		.len	= AREA_SIZE,
+	};
+	struct ifq *ifq = &self->r.ifq;
+	unsigned int ms;
+	int ret = 0;
+	pid_t pid;
+
+	register_and_export(_metadata, self);
+	/* Its end is missing. */
+	ASSERT_EQ(0, munmap((void *)(unsigned long)area.addr + AREA_SIZE -
+			    nic.chunk, nic.chunk));
+	EXPECT_EQ(-EFAULT, ifq_add_area(ifq, &area));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		keep_adding(&self->r, self->fd, &area);
+	for (ms = 0; ms < BUSY_MS && ret != -EBUSY; ms++) {
+		proc_sleep_ms(1);
+		ret = ifq_add_area(ifq, &area);
+		if (ret != -EBUSY)
+			EXPECT_EQ(-EFAULT, ret);
+	}
+	EXPECT_EQ(-EBUSY, ret);
+
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	EXPECT_EQ(-EFAULT, ifq_add_area(ifq, &area));
 }
 
 /* Never returns: gets an ifq and its area, and may do nothing but receive. */

@@ -505,6 +505,38 @@ static void all_held(void)
 }
 
 /*
+ * More pieces come back at once than the refill ring has entries, one for each page
+ * of memory. All of them do, or there would be no memory left soon.
+ */
+static void refill_full(void)
+{
+	const unsigned int nr_pages = 32;
+	struct zcrx_buf kept[4 * BATCH];
+	unsigned int nr = 0;
+	int n;
+
+	if (is_copy())
+		SKIP("for back ends with a refill ring");
+	reset_opts();
+	opts.mem_size = nr_pages * 4 * KIB;
+	opts.conn_budget = opts.mem_size;
+	EXPECT(open_with(4));
+	stream_send(streams, 4, 64 * KIB, 50);
+	while (nr_ended() < 4) {
+		n = next_bufs(&kept[nr], BATCH);
+		EXPECT(n > 0);
+		nr += (unsigned int)n;
+		if (nr <= 2 * nr_pages)
+			continue;
+		zcrx_release(queue, kept, nr);
+		nr = 0;
+	}
+	zcrx_release(queue, kept, nr);
+	EXPECT(all_complete(64 * KIB));
+	close_with_all();
+}
+
+/*
  * Ends
  */
 
@@ -1259,6 +1291,7 @@ static const struct ktap_case cases[] = {
 	{ "nor one with a large budget", slow_large_consumer },
 	{ "nor one of short pieces", slow_consumer_of_little },
 	{ "all memory held, then released", all_held },
+	{ "more pieces than the refill ring has room for", refill_full },
 	{ "end and reset are told once", reset },
 	{ "an end where the budget is", ends_at_budget },
 	{ "removed while bytes come", remove_midstream },
