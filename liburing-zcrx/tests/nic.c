@@ -1412,15 +1412,23 @@ static void setup_in_full(const struct pair *p)
 	_exit(0);
 }
 
+/* As zcrxctl setup does: what is kept is there till somebody resets it. */
+static void setup_to_keep(const struct pair *p)
+{
+	(void)p;
+	_exit(!keep(3));
+}
+
 /* Returns whether it died of that step, rather than come to its end. */
-static bool die_at_step(unsigned int nr, const struct pair *p)
+static bool die_at_step(unsigned int nr, void (*set_up)(const struct pair *p),
+			const struct pair *p)
 {
 	int status = 0;
 	pid_t pid = fork();
 
 	if (!pid) {
 		fake_nic_die_at(nr);
-		setup_in_full(p);
+		set_up(p);
 	}
 	waitpid(pid, &status, 0);
 	if (WIFEXITED(status) && WEXITSTATUS(status)) {
@@ -1431,7 +1439,8 @@ static bool die_at_step(unsigned int nr, const struct pair *p)
 	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 }
 
-static void die_at_every_step(bool other_owner)
+static void die_at_every_step_of(void (*set_up)(const struct pair *p),
+				 bool other_owner)
 {
 	struct pair p;
 	struct owner other;
@@ -1442,7 +1451,7 @@ static void die_at_every_step(bool other_owner)
 	do {
 		if (other_owner)
 			EXPECT(owner_start(&other, own, 1));
-		died = die_at_step(nr++, &p);
+		died = die_at_step(nr++, set_up, &p);
 		EXPECT(resets());
 		if (other_owner) {
 			EXPECT(has_queue(1) && fake_nic_count(3));
@@ -1451,8 +1460,13 @@ static void die_at_every_step(bool other_owner)
 		EXPECT(as_found());
 	} while (died);
 	printf("# %u steps\n", nr - 2);
-	EXPECT(nr > 10);
+	EXPECT(nr > 8);
 	pair_close(&p);
+}
+
+static void die_at_every_step(bool other_owner)
+{
+	die_at_every_step_of(setup_in_full, other_owner);
 }
 
 static void death_with_entries(void)
@@ -1498,6 +1512,13 @@ static void death_with_context_of_others(void)
 	fake_nic->set.context_queue[1] = 3;
 	found = fake_nic->set;
 	die_at_every_step(false);
+}
+
+static void death_before_kept(void)
+{
+	begin();
+	die_at_every_step_of(setup_to_keep, false);
+	die_at_every_step_of(setup_to_keep, true);
 }
 
 static unsigned int die_in_reset(unsigned int nr)
@@ -1809,6 +1830,7 @@ static const struct ktap_case cases[] = {
 	{ "death at every step, RSS contexts", death_with_contexts },
 	{ "death at every step, somebody else's RSS context",
 	  death_with_context_of_others },
+	{ "death at every step, a queue that is to be kept", death_before_kept },
 	{ "death while putting back", death_in_reset },
 	{ "chunks for the MTU", chunk_by_mtu },
 	{ "many processes at once", crowd },

@@ -19,7 +19,7 @@ struct state {
 	char text[STATE_SIZE];
 };
 
-static struct state found, now;
+static struct state found, meanwhile, now;
 
 static bool look(struct state *state)
 {
@@ -48,6 +48,36 @@ bool note_nic(void)
 	return look(&found);
 }
 
+/**
+ * note_meanwhile() - remember how the NIC is while somebody has a queue of it
+ *
+ * Return: true if ethtool tells.
+ */
+bool note_meanwhile(void)
+{
+	return look(&meanwhile);
+}
+
+static bool is_now(const struct state *before)
+{
+	if (!look(&now))
+		return false;
+	if (strcmp(before->text, now.text))
+		printf("# before: %s\n# after: %s\n", before->text, now.text);
+
+	return !strcmp(before->text, now.text);
+}
+
+/**
+ * as_meanwhile() - is the NIC as note_meanwhile() found it?
+ *
+ * Return: true if it is, whoever has queues of it.
+ */
+bool as_meanwhile(void)
+{
+	return is_now(&meanwhile);
+}
+
 /* Nor what somebody was about to write */
 static bool no_records(void)
 {
@@ -61,12 +91,7 @@ static bool no_records(void)
  */
 bool as_found(void)
 {
-	if (!look(&now))
-		return false;
-	if (strcmp(found.text, now.text))
-		printf("# before: %s\n# after: %s\n", found.text, now.text);
-
-	return !strcmp(found.text, now.text) && no_records();
+	return is_now(&found) && no_records();
 }
 
 /**

@@ -9,7 +9,9 @@
 #define SEED	4711
 
 bool note_nic(void);
+bool note_meanwhile(void);
 bool as_found(void);
+bool as_meanwhile(void);
 bool split_is_on(void);
 int entries_of(unsigned int queue);
 bool has_queue(unsigned int queue);
