@@ -127,18 +127,13 @@ static void close_nic(struct zcrx_queue *q)
 	q->nic = NULL;
 }
 
+/* Here the NIC has been set up, and there are options; else it is as was told. */
 static int explain_register(const struct zcrx_queue *q,
 			    const struct zcrx_queue_opts *opts, int err)
 {
 	const char *name = q->nic ? zcrx_nic_name(q->nic) : "lo";
 
 	switch (err) {
-	case -EPERM:
-		return zcrx_fail(err, "zero copy on %s needs CAP_NET_ADMIN: run as root",
-				 name);
-	case -ENOMEM:
-		return zcrx_fail(err, "%zu bytes of memory can't be pinned for %s: raise ulimit -l, or ask for less",
-				 q->area.size, name);
 	case -EEXIST:
 		if (!q->nic)
 			break;
@@ -157,8 +152,7 @@ static int explain_register(const struct zcrx_queue *q,
 				 name);
 	}
 
-	return zcrx_fail(err, "can't register a queue of %s: %s", name,
-			 strerror(-err));
+	return err;
 }
 
 static int setup_pieces(struct zcrx_queue *q, const struct zcrx_params *params,

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "error.h"
 #include "nic.h"
 #include "ring.h"
 #include "syscall.h"
@@ -91,15 +92,15 @@ static void set_region(struct zcrx_abi_region_desc *desc, void *addr,
 static int check_params(const struct zcrx_params *params, unsigned int nr_areas)
 {
 	if (!nr_areas || !params->refill_entries)
-		return -EINVAL;
+		return zcrx_fail(-EINVAL, "there must be an area, and a refill ring with entries");
 	if (params->refill_entries > MAX_ENTRIES ||
 	    params->rbuf_entries > MAX_ENTRIES)
-		return -EINVAL;
+		return zcrx_fail(-EINVAL, "a ring has at most 32768 entries");
 
 	/* Mainline's registration has room for one area. */
 	if (!params->rbuf_entries &&
 	    (nr_areas > 1 || params->flags & ZCRX_ABI_REG_RBUF))
-		return -EINVAL;
+		return zcrx_fail(-EINVAL, "without an rbuf ring there can be one area: set rbuf_entries");
 
 	return 0;
 }
@@ -270,7 +271,8 @@ static int submit(struct registration *r, struct io_uring *ring,
  * @nr_areas: their number
  * @ifq: filled in
  *
- * Return: 0 or a negative errno, with nothing registered or allocated.
+ * Return: 0 or a negative errno, with nothing registered or allocated;
+ * zcrx_error() tells why.
  */
 int zcrx_register(struct io_uring *ring, struct zcrx_params *params,
 		  const struct zcrx_area *areas, unsigned int nr_areas,
@@ -291,7 +293,8 @@ int zcrx_register(struct io_uring *ring, struct zcrx_params *params,
 		ret = submit(&r, ring, params, areas, nr_areas, ifq);
 	if (ret) {
 		zcrx_unregister(ifq);
-		return ret;
+		return zcrx_register_explain(ring, params, areas, nr_areas,
+					     ret);
 	}
 
 	init_refill(&ifq->refill, &r);
@@ -310,7 +313,7 @@ int zcrx_register(struct io_uring *ring, struct zcrx_params *params,
  *	 are not mapped
  * @sizes: filled in
  *
- * Return: 0 or a negative errno, with nothing registered.
+ * Return: 0 or a negative errno, with nothing registered; zcrx_error() tells why.
  */
 int zcrx_register_to_export(struct io_uring *ring, struct zcrx_params *params,
 			    const struct zcrx_area *area, struct zcrx_ifq *ifq,
@@ -326,8 +329,9 @@ int zcrx_register_to_export(struct io_uring *ring, struct zcrx_params *params,
 	size_rings(sizes, params);
 	r.refill.size = sizes->refill;
 	r.rbuf.size = sizes->rbuf;
+	ret = submit(&r, ring, params, area, 1, ifq);
 
-	return submit(&r, ring, params, area, 1, ifq);
+	return ret ? zcrx_register_explain(ring, params, area, 1, ret) : 0;
 }
 
 /**

@@ -22,6 +22,10 @@ struct zcrx_ring_sizes {
 int zcrx_probe_ring(int fd);
 int zcrx_ring_register(const struct io_uring *ring, unsigned int opcode,
 		       void *arg, unsigned int nr_args);
+int zcrx_register_explain(const struct io_uring *ring,
+			  const struct zcrx_params *params,
+			  const struct zcrx_area *areas, unsigned int nr_areas,
+			  int err);
 int zcrx_register_to_export(struct io_uring *ring, struct zcrx_params *params,
 			    const struct zcrx_area *area, struct zcrx_ifq *ifq,
 			    struct zcrx_ring_sizes *sizes);

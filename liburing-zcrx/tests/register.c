@@ -153,6 +153,19 @@ static void registered_ring(void)
 	zcrx_unregister(&ifq);
 }
 
+/* A sentence is left, with these words. */
+static bool is_told(const char *words)
+{
+	const char *text = zcrx_error();
+
+	if (strstr(text, words) && !strchr(text, '\n') &&
+	    text[strlen(text) - 1] != '.')
+		return true;
+	printf("# not \"%s\": %s\n", words, text);
+
+	return false;
+}
+
 static int try_params(const struct zcrx_params *wanted, unsigned int nr_areas)
 {
 	struct zcrx_params params = *wanted;
@@ -174,16 +187,16 @@ static void wrong_arguments(void)
 
 	fake_reset(FAKE_OURS);
 	p = rbuf_params();
-	EXPECT(try_params(&p, 0) == -EINVAL);
+	EXPECT(try_params(&p, 0) == -EINVAL && is_told("an area"));
 	p.refill_entries = 0;
-	EXPECT(try_params(&p, 1) == -EINVAL);
+	EXPECT(try_params(&p, 1) == -EINVAL && is_told("a refill ring"));
 	p.refill_entries = UINT32_MAX;
-	EXPECT(try_params(&p, 1) == -EINVAL);
+	EXPECT(try_params(&p, 1) == -EINVAL && is_told("at most 32768"));
 	p = rbuf_params();
 	p.rbuf_entries = 1U << 31;
 	EXPECT(try_params(&p, 1) == -EINVAL);
 	p.rbuf_entries = 0;
-	EXPECT(try_params(&p, 2) == -EINVAL);
+	EXPECT(try_params(&p, 2) == -EINVAL && is_told("set rbuf_entries"));
 	p.flags = ZCRX_ABI_REG_RBUF;
 	EXPECT(try_params(&p, 1) == -EINVAL);
 	EXPECT(!fake.nr_calls);
@@ -191,29 +204,70 @@ static void wrong_arguments(void)
 	/* These are for the kernel to refuse. */
 	p = rbuf_params();
 	p.rbuf_entries = 65536;
-	EXPECT(try_params(&p, 1) == -EINVAL);
+	EXPECT(try_params(&p, 1) == -EINVAL && fake.nr_calls);
+	fake.nr_calls = 0;
 	p = rbuf_params();
 	p.flags = ZCRX_ABI_REG_SOFT_SPLIT;
-	EXPECT(try_params(&p, 1) == -EINVAL);
-	EXPECT(fake.nr_calls == 2);
+	EXPECT(try_params(&p, 1) == -EINVAL && fake.nr_calls);
+	EXPECT(is_told("zcrx_register(3)"));
 }
 
-/* What the kernel says is what the caller gets, and nothing is left. */
+/*
+ * What the kernel says is what the caller gets, with the way out, and nothing is
+ * left.
+ */
 static void errors(void)
 {
-	static const int errs[] = { -EPERM, -ENODEV, -EOPNOTSUPP, -EEXIST,
-				    -ERANGE, -EFAULT, -ENOMEM };
+	static const struct {
+		int		err;
+		const char	*words;
+	} expected[] = {
+		{ -EPERM, "zero copy on lo needs CAP_NET_ADMIN: run as root" },
+		{ -ENODEV, "no network interface with index 1: ip link" },
+		{ -ENETDOWN, "ip link set lo up" },
+		{ -EBUSY, "ip link set lo xdp off" },
+		{ -EEXIST, "queue 7 of lo is in use by another program: take" },
+		{ -EFAULT, "is not mapped" },
+		{ -ENOMEM, "1048576 bytes of memory can't be pinned for lo" },
+		{ -EOPNOTSUPP, "zero-copy receive, or headers are not split" },
+		{ -ERANGE, "lo has no receive queue 7: ethtool -l lo" },
+		{ -EIO, "can't register a queue of lo: Input/output" },
+	};
 	struct zcrx_params p = rbuf_params();
 	unsigned int i;
 
 	fake_reset(FAKE_OURS);
-	for (i = 0; i < sizeof(errs) / sizeof(errs[0]); i++) {
-		fake.register_err = errs[i];
-		EXPECT(try_params(&p, 1) == errs[i]);
+	p.if_idx = if_nametoindex("lo");
+	p.chunk_size = 0;
+	for (i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		fake.register_err = expected[i].err;
+		EXPECT(try_params(&p, 1) == expected[i].err);
+		EXPECT(is_told(expected[i].words));
 	}
+	p.chunk_size = 8192;
+	fake.register_err = -EOPNOTSUPP;
+	EXPECT(try_params(&p, 1) == -EOPNOTSUPP && is_told("such chunks"));
+	fake.register_err = -ERANGE;
+	EXPECT(try_params(&p, 1) == -ERANGE && is_told("take huge pages"));
+	p.if_idx = UINT32_MAX;
+	EXPECT(try_params(&p, 1) == -ERANGE);
+	EXPECT(is_told("interface 4294967295 has no receive queue"));
+}
+
+static void old_kernels(void)
+{
+	struct zcrx_params p = rbuf_params();
+
+	fake_reset(FAKE_NONE);
+	EXPECT(try_params(&p, 1) == -EINVAL);
+	EXPECT(is_told("no zero-copy receive, boot one that has"));
 	fake_reset(FAKE_MAINLINE);
 	fake.ring_flags = CQE32_RING;
-	EXPECT(try_params(&p, 1) == -EINVAL);
+	EXPECT(try_params(&p, 1) == -EINVAL && is_told("rbuf_entries 0"));
+	/* The ring is not as it should be. */
+	fake.ring_flags = 0;
+	p.rbuf_entries = 0;
+	EXPECT(try_params(&p, 1) == -EINVAL && is_told("a flag of the ring"));
 }
 
 /* The sizes of rings that fit a page, just do, and just do not. */
@@ -351,6 +405,7 @@ static const struct ktap_case cases[] = {
 	{ "a ring without a file descriptor", registered_ring },
 	{ "wrong arguments", wrong_arguments },
 	{ "the kernel's errors", errors },
+	{ "kernels that are too old", old_kernels },
 	{ "sizes of rings", ring_sizes },
 	{ "resume", resume },
 	{ "counters", counters },
