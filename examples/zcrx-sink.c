@@ -192,14 +192,17 @@ static void set_up(const struct options *opt, struct zcrx_area *area)
 		.rbuf_entries	= opt->cqe32 ? 0 : ENTRIES,
 	};
 
+	if (!nodev && !params.if_idx)
+		errx(1, "there is no network interface %s: ip link shows those that there are",
+		     opt->ifname);
 	if (opt->cqe32)
 		ring_params.flags |= IORING_SETUP_CQE32;
 	check(io_uring_queue_init_params(MAX_FLOWS, &ring, &ring_params),
 	      "set up an io_uring");
 	check(zcrx_area_alloc(area, opt->area_size, opt->area_flags),
 	      "allocate the area");
-	check(zcrx_register(&ring, &params, area, 1, &ifq),
-	      "register the queue");
+	if (zcrx_register(&ring, &params, area, 1, &ifq))
+		errx(1, "%s", zcrx_error());
 }
 
 static void accept_flows(const struct options *opt)
