@@ -285,16 +285,15 @@ static void check_steering(struct checks *checks, const char *ifname,
 static void check_xdp(struct checks *checks, const char *ifname,
 		      const struct zcrx_nic_info *nic)
 {
-	const char *name = "xdp";
-	bool attached;
+	const char *name = "xdp", *word;
 
-	if (xdp_is_attached(ifname, &attached)) {
+	if (xdp_find(ifname, &word)) {
 		check(checks, name, CHECK_UNKNOWN,
 		      "is there an XDP program? the kernel does not tell");
-	} else if (attached) {
+	} else if (word) {
 		check(checks, name, CHECK_MISSING,
 		      "an XDP program is attached");
-		check_mend(checks, "ip link set dev %s xdp off", ifname);
+		check_mend(checks, "ip link set dev %s %s off", ifname, word);
 	} else {
 		check(checks, name, CHECK_OK, "no XDP program is in the way");
 	}

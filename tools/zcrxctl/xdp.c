@@ -13,10 +13,29 @@ union message {
 	char		bytes[32768];
 };
 
+/*
+ * What ip link calls it. Of several, one is in the NIC: the other is found when
+ * that one has gone.
+ */
+static const char *attached_word(unsigned int attached)
+{
+	switch (attached) {
+	case XDP_ATTACHED_NONE:
+		return NULL;
+	case XDP_ATTACHED_SKB:
+		return "xdpgeneric";
+	case XDP_ATTACHED_HW:
+	case XDP_ATTACHED_MULTI:
+		return "xdpoffload";
+	default:
+		return "xdp";
+	}
+}
+
 static int on_xdp_attr(const struct nlattr *attr, void *data)
 {
 	if (mnl_attr_get_type(attr) == IFLA_XDP_ATTACHED)
-		*(bool *)data = mnl_attr_get_u8(attr) != XDP_ATTACHED_NONE;
+		*(const char **)data = attached_word(mnl_attr_get_u8(attr));
 
 	return MNL_CB_OK;
 }
@@ -35,7 +54,7 @@ static int on_link(const struct nlmsghdr *nlh, void *data)
 			      data);
 }
 
-static int ask(struct mnl_socket *sock, unsigned int ifindex, bool *attached)
+static int ask(struct mnl_socket *sock, unsigned int ifindex, const char **word)
 {
 	static union message message;
 	struct ifinfomsg *info;
@@ -51,30 +70,30 @@ static int ask(struct mnl_socket *sock, unsigned int ifindex, bool *attached)
 	do {
 		ret = mnl_socket_recvfrom(sock, &message, sizeof(message));
 		if (ret > 0)
-			ret = mnl_cb_run(&message, ret, 0, 0, on_link,
-					 attached);
+			ret = mnl_cb_run(&message, ret, 0, 0, on_link, word);
 	} while (ret > MNL_CB_STOP);
 
 	return ret < 0 ? -errno : 0;
 }
 
 /**
- * xdp_is_attached() - is there an XDP program?
+ * xdp_find() - is there an XDP program?
  * @ifname: name of the interface
- * @attached: set to whether there is, of whatever kind
+ * @word: set to what ip link takes it off by, and none of another kind; NULL if
+ *	there is none
  *
  * Return: 0 or a negative errno.
  */
-int xdp_is_attached(const char *ifname, bool *attached)
+int xdp_find(const char *ifname, const char **word)
 {
 	struct mnl_socket *sock = mnl_socket_open(NETLINK_ROUTE);
 	int ret;
 
-	*attached = false;
+	*word = NULL;
 	if (!sock)
 		return -errno;
 	ret = mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno :
-	      ask(sock, if_nametoindex(ifname), attached);
+	      ask(sock, if_nametoindex(ifname), word);
 	mnl_socket_close(sock);
 
 	return ret;

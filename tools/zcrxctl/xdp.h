@@ -2,8 +2,6 @@
 #ifndef ZCRXCTL_XDP_H
 #define ZCRXCTL_XDP_H
 
-#include <stdbool.h>
-
-int xdp_is_attached(const char *ifname, bool *attached);
+int xdp_find(const char *ifname, const char **word);
 
 #endif
