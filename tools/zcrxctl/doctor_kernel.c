@@ -94,13 +94,19 @@ static void check_io_uring(struct checks *checks, int error)
 	}
 }
 
-static void check_zcrx(struct checks *checks, const struct kernel_can *can)
+/* @error: of making an io_uring, without which only newer kernels tell it */
+static void check_zcrx(struct checks *checks, const struct kernel_can *can,
+		       int error)
 {
 	const char *name = "zcrx";
 	struct utsname uts;
 
 	uname(&uts);
-	if (!can->zcrx) {
+	if (!can->zcrx && error && error != -ENOSYS) {
+		check(checks, name, CHECK_UNKNOWN,
+		      "Linux %.64s tells whether it has zero-copy receive only where an io_uring can be made",
+		      uts.release);
+	} else if (!can->zcrx) {
 		check(checks, name, CHECK_MISSING,
 		      "Linux %.64s has no zero-copy receive", uts.release);
 		check_mend(checks, "boot Linux 6.12 with the patches of liburing-zcrx, or 6.15 and later, with CONFIG_IO_URING_ZCRX=y");
@@ -169,7 +175,7 @@ void doctor_kernel(struct checks *checks, struct kernel_can *can)
 	*can = (struct kernel_can){ .zcrx = false };
 	find_zcrx(can, probed);
 	check_io_uring(checks, made);
-	check_zcrx(checks, can);
+	check_zcrx(checks, can, made);
 	check_privilege(checks, probed == -EPERM);
 	check_locked_memory(checks);
 }
