@@ -107,7 +107,7 @@ int zcrx_register_explain(const struct io_uring *ring,
 		return zcrx_fail(err, "%s is down: ip link set %s up", name,
 				 name);
 	case -EBUSY:
-		return zcrx_fail(err, "XDP or AF_XDP is in use on %s: ip link set %s xdp off",
+		return zcrx_fail(err, "XDP or AF_XDP is in use on %s: zcrxctl doctor %s says how to take it off",
 				 name, name);
 	case -EEXIST:
 		return zcrx_fail(err, "receive queue %u of %s is in use by another program: take another one; or the ring is another task's",

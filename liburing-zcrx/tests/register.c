@@ -225,7 +225,7 @@ static void errors(void)
 		{ -EPERM, "zero copy on lo needs CAP_NET_ADMIN: run as root" },
 		{ -ENODEV, "no network interface with index 1: ip link" },
 		{ -ENETDOWN, "ip link set lo up" },
-		{ -EBUSY, "ip link set lo xdp off" },
+		{ -EBUSY, "zcrxctl doctor lo" },
 		{ -EEXIST, "queue 7 of lo is in use by another program: take" },
 		{ -EFAULT, "is not mapped" },
 		{ -ENOMEM, "1048576 bytes of memory can't be pinned for lo" },
