@@ -305,7 +305,8 @@ static int64_t run_requests(void)
 				continue;
 			fake_ring.says_work = false;
 			post(request->user_data, POLLIN, IORING_CQE_F_MORE, 0);
-		} else if (request->opcode == IORING_OP_TIMEOUT) {
+		} else if (request->opcode == IORING_OP_TIMEOUT &&
+			   !fake_ring.no_time) {
 			if (request->until < next)
 				next = request->until;
 			if (request->until > zcrx_clock())

@@ -17,6 +17,7 @@
  * @waiting: the owner sleeps in it
  * @nr_work: how often it has to be entered until it has done its work
  * @says_work: it says that it has some, and has none, until it is woken
+ * @no_time: no timeout ends, however slow the machine is
  * @ret_submit: what comes of submitting, nothing is taken then
  * @nr_refusals: how often submitting fails with -EAGAIN
  * @nr_cancels: how often cancelling finds a request that a worker has
@@ -32,6 +33,7 @@ struct fake_ring {
 	bool		waiting;
 	unsigned int	nr_work;
 	bool		says_work;
+	bool		no_time;
 	int		ret_submit;
 	int		nr_refusals;
 	int		nr_cancels;

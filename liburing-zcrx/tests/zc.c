@@ -143,6 +143,7 @@ static void out_of_chunks(void)
 	EXPECT(open_queue(FAKE_MAINLINE, "cqe32"));
 	EXPECT(fake_ring_receive(fd, CHUNK, 100));
 	EXPECT(zcrx_receive(queue, &buf, 1, WAIT_MS) == 1);
+	fake_ring.no_time = true;
 	EXPECT(fake_ring_end(fd, -ENOMEM));
 	EXPECT(zcrx_receive(queue, &none, 1, 0) == 0);
 	EXPECT(!fake_ring_receive(fd, 0, 100));
