@@ -506,14 +506,14 @@ static void all_held(void)
 
 /*
  * More pieces come back at once than the refill ring has entries, one for each page
- * of memory. All of them do, or there would be no memory left soon.
+ * of memory. All of them do, or there would soon be none left.
  */
 static void refill_full(void)
 {
 	const unsigned int nr_pages = 32;
-	struct zcrx_buf kept[4 * BATCH];
-	unsigned int nr = 0;
-	int n;
+	struct zcrx_buf kept[64];
+	unsigned int round, nr, i;
+	unsigned char byte = 0;
 
 	if (is_copy())
 		SKIP("for back ends with a refill ring");
@@ -521,18 +521,19 @@ static void refill_full(void)
 	opts.mem_size = nr_pages * 4 * KIB;
 	opts.conn_budget = opts.mem_size;
 	EXPECT(open_with(4));
-	stream_send(streams, 4, 64 * KIB, 50);
-	while (nr_ended() < 4) {
-		n = next_bufs(&kept[nr], BATCH);
-		EXPECT(n > 0);
-		nr += (unsigned int)n;
-		if (nr <= 2 * nr_pages)
-			continue;
+	for (round = 0; round < 20; round++) {
+		for (nr = 0; nr < 2 * nr_pages; nr++) {
+			byte++;
+			EXPECT(send(streams[nr % 4].peer, &byte, 1, 0) == 1);
+			EXPECT(zcrx_receive(queue, &kept[nr], 1, WAIT_MS) == 1);
+			EXPECT(kept[nr].len == 1 &&
+			       *(unsigned char *)kept[nr].data == byte);
+		}
 		zcrx_release(queue, kept, nr);
-		nr = 0;
 	}
-	zcrx_release(queue, kept, nr);
-	EXPECT(all_complete(64 * KIB));
+	for (i = 0; i < 4; i++)
+		close(streams[i].peer);
+	EXPECT(receive_all());
 	close_with_all();
 }
 
