@@ -775,4 +775,54 @@ TEST_F_TIMEOUT(exclusive, refuses, TIMEOUT_S)
 	receiver_close(&self->r);
 }
 
+/*
+ * A DMA buffer alone: what comes into it can't be read
+ */
+
+FIXTURE(dmabuf)
+{
+	struct receiver r;
+	struct netlink nl;
+};
+
+FIXTURE_SETUP(dmabuf)
+{
+	const char *lacks = lacks_udmabuf();
+
+	if (!nic.remote_v4)
+		SKIP(return, "REMOTE_V4 is not set: name the peer");
+	if (lacks)
+		SKIP(return, "there is no %s", lacks);
+	ASSERT_EQ(0, bind_dmabuf(&self->nl))
+		TH_LOG("it says: \"%s\"", self->nl.text);
+}
+
+FIXTURE_TEARDOWN(dmabuf)
+{
+	receiver_close(&self->r);
+	unbind_dmabuf(&self->nl);
+}
+
+/* Neither by recv(), nor by an ifq that would copy it. */
+TEST_F_TIMEOUT(dmabuf, unreadable, TIMEOUT_S)
+{
+	struct receiver *r = &self->r;
+	struct flow flow;
+	char byte;
+
+	receiver_prepare(r, RECV_RBUF, AREA_SIZE);
+	ifq_args_set_nodev(&r->args);
+	ASSERT_EQ(0, receiver_register(r));
+	ASSERT_EQ(0, flow_connect(&flow, nic.remote_v4, FLOW_ENDLESS,
+				  WRITE_SIZE));
+	EXPECT_EQ(-1, recv(flow.fd, &byte, 1, 0));
+	EXPECT_EQ(EFAULT, errno);
+	/* Nothing comes of it. */
+	flow.bytes = 0;
+	r->end_res = -EFAULT;
+	receiver_add_flow(r, &flow);
+	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
+	EXPECT_EQ(0, r->bytes);
+}
+
 ZCRX_TEST_MAIN
