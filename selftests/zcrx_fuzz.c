@@ -1381,7 +1381,7 @@ TEST_F_TIMEOUT(calls, query_without_end, 60)
  * At random, and in a race
  */
 
-/* Of the registrations so many in a hundred are to succeed. */
+/* Of the registrations so many in a hundred are to succeed, if there were a hundred. */
 #define MIN_SUCCESS	5
 
 static void check_mix(struct __test_metadata *_metadata,
@@ -1392,7 +1392,8 @@ static void check_mix(struct __test_metadata *_metadata,
 	unsigned long ok = counts[REGISTER_RBUF].ok + counts[REGISTER_CQE32].ok;
 
 	TH_LOG("%lu of %lu registrations succeeded", ok, all);
-	EXPECT_LE(MIN_SUCCESS * all, 100 * ok);
+	if (all >= 100)
+		EXPECT_LE(MIN_SUCCESS * all, 100 * ok);
 	/* The first stage is on the NIC, if it is a whole one. */
 	if (nr_cases >= STAGE_CALLS)
 		EXPECT_LT(0, nr_bound_stages)
