@@ -493,22 +493,36 @@ TEST_F_TIMEOUT(events, asleep_with_request, TIMEOUT_S)
 	ASSERT_TRUE(receiver_run(r, 1 << 20)) TH_LOG("%s", r->why);
 }
 
-/* The ring that is told is gone: nobody is. */
-TEST_F_TIMEOUT(events, ring_gone, TIMEOUT_S)
+/* Two rings have the ifq: the one that is told, and another one. */
+static void register_and_import(struct __test_metadata *_metadata,
+				struct receiver *r, struct receiver *other)
 {
-	struct receiver *r = &self->r, other;
 	int fd;
 
 	ifq_args_use_kernel_memory(&r->args);
 	ASSERT_EQ(0, receiver_register(r));
 	fd = ifq_export(&r->ifq);
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, receiver_import(&other, variant->mode, fd, &r->ifq));
+	ASSERT_EQ(0, receiver_import(other, r->mode, fd, &r->ifq));
+	close(fd);
+}
+
+static void run_dry(struct __test_metadata *_metadata, struct receiver *r,
+		    __u64 limit)
+{
+	ASSERT_TRUE(receiver_connect(r, nic.remote_v4, 1, FLOW_ENDLESS,
+				     WRITE_SIZE)) TH_LOG("%s", r->why);
+	ASSERT_TRUE(receiver_run_to_copy(r, limit)) TH_LOG("%s", r->why);
+}
+
+/* The ring that is told is gone: nobody is. */
+TEST_F_TIMEOUT(events, ring_gone, TIMEOUT_S)
+{
+	struct receiver *r = &self->r, other;
+
+	register_and_import(_metadata, r, &other);
 	receiver_close_ring(r);
-	ASSERT_TRUE(receiver_connect(&other, nic.remote_v4, 1, FLOW_ENDLESS,
-				     WRITE_SIZE)) TH_LOG("%s", other.why);
-	ASSERT_TRUE(receiver_run_to_copy(&other, 2 * self->area_size))
-		TH_LOG("%s", other.why);
+	run_dry(_metadata, &other, 2 * self->area_size);
 	ASSERT_TRUE(receiver_keep(&other, 1000)) TH_LOG("%s", other.why);
 	ASSERT_TRUE(receiver_release(&other)) TH_LOG("%s", other.why);
 	ASSERT_TRUE(receiver_run_in_place(&other, 1 << 20,
@@ -523,23 +537,14 @@ TEST_F_TIMEOUT(events, other_ring, TIMEOUT_S)
 {
 	const __u32 told = MASK(STATE_COPY) | MASK(COPY);
 	struct receiver *r = &self->r, other;
-	int fd;
 
-	ifq_args_use_kernel_memory(&r->args);
-	ASSERT_EQ(0, receiver_register(r));
-	fd = ifq_export(&r->ifq);
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, receiver_import(&other, variant->mode, fd, &r->ifq));
-	ASSERT_TRUE(receiver_connect(&other, nic.remote_v4, 1, FLOW_ENDLESS,
-				     WRITE_SIZE)) TH_LOG("%s", other.why);
-	ASSERT_TRUE(receiver_run_to_copy(&other, 2 * self->area_size))
-		TH_LOG("%s", other.why);
+	register_and_import(_metadata, r, &other);
+	run_dry(_metadata, &other, 2 * self->area_size);
 	EXPECT_EQ(told, told & sleep_for_events(&r->ring, told));
 	ASSERT_TRUE(receiver_keep(&other, SETTLE_MS)) TH_LOG("%s", other.why);
 	EXPECT_EQ(0, other.nr_events[ZCRX_EVENT_STATE_COPY]);
 	EXPECT_EQ(0, other.nr_events[ZCRX_EVENT_COPY]);
 	receiver_close(&other);
-	close(fd);
 }
 
 /* The NIC goes. When it comes again, all that it brings us is copied. */
