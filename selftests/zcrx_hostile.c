@@ -66,6 +66,8 @@ static const char *const ask_names[] = {
 /**
  * struct report - what the hostile process has to say
  * @rounds: of the hostile process
+ * @entries: written into refill rings and over those of completions
+ * @words: heads, tails, flags and counts written into rings
  * @epochs: how often it has registered
  * @bytes: that it received
  * @nr_overlaps: areas added whose memory may have been in one
@@ -74,6 +76,8 @@ static const char *const ask_names[] = {
  */
 struct report {
 	unsigned long		rounds;
+	unsigned long		entries;
+	unsigned long		words;
 	unsigned long		epochs;
 	unsigned long long	bytes;
 	unsigned long		nr_overlaps;
@@ -114,7 +118,20 @@ struct hostile {
  * Nonsense in rings
  */
 
-static void nasty_refill(struct ifq *ifq)
+static void nasty_u32_into(volatile __u32 *word, __u32 near,
+			   struct report *report)
+{
+	*word = nasty_u32(near);
+	report->words++;
+}
+
+static void nasty_u64_into(volatile __u64 *word, struct report *report)
+{
+	*word = rnd();
+	report->words++;
+}
+
+static void nasty_refill(struct ifq *ifq, struct report *report)
 {
 	__u32 nr = ifq->refill_mask + 1;
 	__u64 *rqe;
@@ -133,30 +150,35 @@ static void nasty_refill(struct ifq *ifq)
 		/* Of another area */
 		if (one_in(4))
 			((__u8 *)rqe)[ifq->has_rbuf ? 8 : 6] = rnd_below(80);
+		report->entries++;
 	}
 	if (one_in(8))
-		*(volatile __u32 *)ifq->refill_uhead = nasty_u32(0);
-	*(volatile __u32 *)ifq->refill_utail =
-		nasty_u32(*(volatile __u32 *)ifq->refill_uhead);
+		nasty_u32_into(ifq->refill_uhead, 0, report);
+	nasty_u32_into(ifq->refill_utail, *(volatile __u32 *)ifq->refill_uhead,
+		       report);
 }
 
-static void nasty_rbuf(struct ifq *ifq)
+static void nasty_rbuf(struct ifq *ifq, struct report *report)
 {
 	volatile struct io_uring_rbuf_hdr *hdr = ifq->hdr;
 
 	if (!hdr)
 		return;
-	hdr->consumer = one_in(2) ? hdr->producer : nasty_u32(hdr->producer);
-	hdr->uflags = nasty_u32(0);
+	if (one_in(2))
+		hdr->consumer = hdr->producer;
+	else
+		nasty_u32_into(&hdr->consumer, hdr->producer, report);
+	nasty_u32_into(&hdr->uflags, 0, report);
 	if (!one_in(8))
 		return;
-	hdr->producer = nasty_u32(hdr->producer);
-	hdr->kflags = nasty_u32(0);
-	hdr->zc_bytes = rnd();
-	hdr->pauses = rnd();
-	hdr->copied_bytes[rnd_below(8)] = rnd();
+	nasty_u32_into(&hdr->producer, hdr->producer, report);
+	nasty_u32_into(&hdr->kflags, 0, report);
+	nasty_u64_into(&hdr->zc_bytes, report);
+	nasty_u64_into(&hdr->pauses, report);
+	nasty_u64_into(&hdr->copied_bytes[rnd_below(8)], report);
 	memset((void *)&ifq->cqes[rnd_below(ifq->rbuf_mask + 1)], rnd(),
 	       sizeof(*ifq->cqes));
+	report->entries++;
 }
 
 /* A completion queue that looks full, or empty, or neither; true if it does */
@@ -463,8 +485,8 @@ static void one_round(struct hostile *h)
 	bool nonsense;
 	int i;
 
-	nasty_refill(&h->r.ifq);
-	nasty_rbuf(&h->r.ifq);
+	nasty_refill(&h->r.ifq, h->report);
+	nasty_rbuf(&h->r.ifq, h->report);
 	nonsense = nasty_cq(&h->r.ring);
 	for (i = rnd_below(4); i; i--) {
 		what = rnd_below(NR_ASKS);
@@ -682,9 +704,9 @@ static void log_report(struct __test_metadata *_metadata,
 {
 	unsigned int i;
 
-	TH_LOG("%lu rounds, %lu registrations, %llu MiB received, %lu areas added of memory that was in one",
-	       report->rounds, report->epochs, report->bytes >> 20,
-	       report->nr_overlaps);
+	TH_LOG("%lu rounds, %lu entries and %lu words of nonsense, %lu registrations, %llu MiB received, %lu areas added of memory that was in one",
+	       report->rounds, report->entries, report->words, report->epochs,
+	       report->bytes >> 20, report->nr_overlaps);
 	TH_LOG("requests: %s", fuzz_describe(&report->requests));
 	for (i = 0; i < NR_ASKS; i++)
 		TH_LOG("%s: %s", ask_names[i],
