@@ -147,6 +147,9 @@ TEST_F_TIMEOUT(network, sha256, TIMEOUT_S)
 #define BYTES_PER_ROUND	(32ULL << 20)
 #define MIN_ROUNDS	4
 
+/* For the driver to see that the carrier has gone, or is back */
+#define CARRIER_MS	10000
+
 /* What receiving and disturbing process tell each other */
 struct shared {
 	volatile __u64		bytes;	/* that every flow has received */
@@ -169,6 +172,35 @@ static bool flap(unsigned int round)
 	sleep_ms(round % 4 * 50);
 
 	return nic_run("ip link set %s up", nic.name);
+}
+
+/* The link of the other end goes, and comes back, by a command of the environment's. */
+static bool set_carrier(const char *on_or_off)
+{
+	return nic_run("%s %s", getenv("ZCRX_CARRIER"), on_or_off);
+}
+
+static bool wait_carrier(const char *state)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < CARRIER_MS; ms += 10) {
+		if (nic_run("grep -q %s /sys/class/net/%s/carrier", state,
+			    nic.name))
+			return true;
+		sleep_ms(10);
+	}
+
+	return false;
+}
+
+static bool unplug(unsigned int round)
+{
+	bool gone = set_carrier("off") && wait_carrier("0");
+
+	sleep_ms(round % 4 * 50);
+
+	return set_carrier("on") && wait_carrier("1") && gone;
 }
 
 static bool resize(unsigned int round)
@@ -210,6 +242,7 @@ FIXTURE_VARIANT(disturbed)
 	}
 
 DISTURBED_VARIANTS(flap);
+DISTURBED_VARIANTS(unplug);
 DISTURBED_VARIANTS(resize);
 DISTURBED_VARIANTS(reset);
 
@@ -242,6 +275,8 @@ FIXTURE_SETUP(disturbed)
 {
 	if (!nic.remote_v4)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
+	if (variant->disturb == unplug && !getenv("ZCRX_CARRIER"))
+		SKIP(return, "ZCRX_CARRIER is not set: name what takes the carrier");
 	self->rounds = nic.bytes / BYTES_PER_ROUND;
 	if (self->rounds < MIN_ROUNDS)
 		self->rounds = MIN_ROUNDS;
