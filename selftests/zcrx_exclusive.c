@@ -50,6 +50,26 @@
 #define NETDEV_A_DMABUF_FD		3
 #define NETDEV_QUEUE_TYPE_RX		0
 
+/* Of <linux/uio.h> and others, as above: TCP whose payload is in a DMA buffer */
+#define DEVMEM_MSG			0x2000000
+#define DEVMEM_LINEAR			78
+#define DEVMEM_DMABUF			79
+#define DEVMEM_DONTNEED			80
+#define DEVMEM_MAX_TOKENS		128
+
+struct devmem_cmsg {
+	__u64	offset;
+	__u32	size;
+	__u32	token;
+	__u32	dmabuf_id;
+	__u32	flags;
+};
+
+struct devmem_tokens {
+	__u32	start;
+	__u32	count;
+};
+
 /**
  * struct use - another use of the NIC
  * @begin: have it so; returns 0, or a negative error
@@ -776,13 +796,14 @@ TEST_F_TIMEOUT(exclusive, refuses, TIMEOUT_S)
 }
 
 /*
- * A DMA buffer alone: what comes into it can't be read
+ * A DMA buffer alone: what comes into it can't be read, but by who has mapped it
  */
 
 FIXTURE(dmabuf)
 {
 	struct receiver r;
 	struct netlink nl;
+	int fd;
 };
 
 FIXTURE_SETUP(dmabuf)
@@ -793,7 +814,9 @@ FIXTURE_SETUP(dmabuf)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");
 	if (lacks)
 		SKIP(return, "there is no %s", lacks);
-	ASSERT_EQ(0, bind_dmabuf(&self->nl))
+	self->fd = make_dmabuf();
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, bind_queue_to(&self->nl, self->fd))
 		TH_LOG("it says: \"%s\"", self->nl.text);
 }
 
@@ -801,6 +824,7 @@ FIXTURE_TEARDOWN(dmabuf)
 {
 	receiver_close(&self->r);
 	unbind_dmabuf(&self->nl);
+	close(self->fd);
 }
 
 /* Neither by recv(), nor by an ifq that would copy it. */
@@ -823,6 +847,112 @@ TEST_F_TIMEOUT(dmabuf, unreadable, TIMEOUT_S)
 	receiver_add_flow(r, &flow);
 	ASSERT_TRUE(receiver_run(r, 0)) TH_LOG("%s", r->why);
 	EXPECT_EQ(0, r->bytes);
+}
+
+/**
+ * struct devmem - a receiver of what comes into a DMA buffer
+ * @flow: its connection
+ * @map: the buffer
+ * @linear: what came elsewhere
+ * @len: how much of that has been looked at
+ * @tokens: of pieces in the buffer
+ * @nr_tokens: their number
+ * @bytes: how much came into the buffer
+ */
+struct devmem {
+	struct flow		flow;
+	const char		*map;
+	char			linear[16 << 10];
+	size_t			len;
+	struct devmem_tokens	tokens[DEVMEM_MAX_TOKENS];
+	unsigned int		nr_tokens;
+	__u64			bytes;
+};
+
+static bool take_piece(struct devmem *d, const struct cmsghdr *cmsg)
+{
+	struct devmem_cmsg piece;
+	size_t at = d->len;
+
+	if (cmsg->cmsg_level != SOL_SOCKET)
+		return false;
+	memcpy(&piece, CMSG_DATA(cmsg), sizeof(piece));
+	switch (cmsg->cmsg_type) {
+	case DEVMEM_LINEAR:
+		d->len += piece.size;
+		return d->len <= sizeof(d->linear) &&
+		       flow_receive(&d->flow, d->linear + at, piece.size);
+	case DEVMEM_DMABUF:
+		if (d->nr_tokens == DEVMEM_MAX_TOKENS)
+			return false;
+		d->tokens[d->nr_tokens++] = (struct devmem_tokens) {
+			.start = piece.token, .count = 1,
+		};
+		d->bytes += piece.size;
+		return piece.offset + piece.size <= DMABUF_SIZE &&
+		       flow_receive(&d->flow, d->map + piece.offset, piece.size);
+	}
+
+	return false;
+}
+
+static bool give_back(const struct devmem *d)
+{
+	return !d->nr_tokens ||
+	       setsockopt(d->flow.fd, SOL_SOCKET, DEVMEM_DONTNEED, d->tokens,
+			  d->nr_tokens * sizeof(d->tokens[0])) ==
+	       (int)d->nr_tokens;
+}
+
+/* Returns how many bytes have come, 0 at the end, or a negative number. */
+static ssize_t receive_devmem(struct devmem *d)
+{
+	char control[DEVMEM_MAX_TOKENS * CMSG_SPACE(sizeof(struct devmem_cmsg))];
+	struct iovec iov = { d->linear, sizeof(d->linear) };
+	struct msghdr msg = {
+		.msg_iov	= &iov,
+		.msg_iovlen	= 1,
+		.msg_control	= control,
+		.msg_controllen	= sizeof(control),
+	};
+	struct cmsghdr *cmsg;
+	ssize_t n;
+
+	n = recvmsg(d->flow.fd, &msg, DEVMEM_MSG);
+	if (n <= 0)
+		return n;
+	d->len = 0;
+	d->nr_tokens = 0;
+	for (cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg))
+		if (!take_piece(d, cmsg))
+			return -1;
+	/* A packet that is no more than its header may hold comes as by recv(). */
+	if (!d->len && !d->nr_tokens)
+		return flow_receive(&d->flow, d->linear, n) ? n : -1;
+
+	return give_back(d) ? n : -1;
+}
+
+/* That is TCP's own way to receive into memory of devices: it works as before. */
+TEST_F_TIMEOUT(dmabuf, devmem, TIMEOUT_S)
+{
+	struct devmem *d = calloc(1, sizeof(*d));
+	ssize_t n;
+
+	ASSERT_NE(NULL, d);
+	d->map = mmap(NULL, DMABUF_SIZE, PROT_READ, MAP_SHARED, self->fd, 0);
+	ASSERT_NE(MAP_FAILED, d->map);
+	ASSERT_EQ(0, flow_connect(&d->flow, nic.remote_v4, 4 * DMABUF_SIZE,
+				  WRITE_SIZE));
+	do
+		n = receive_devmem(d);
+	while (n > 0);
+	EXPECT_EQ(0, n) TH_LOG("%s", strerror(errno));
+	EXPECT_TRUE(flow_complete(&d->flow));
+	EXPECT_LT(2 * DMABUF_SIZE, d->bytes);
+	flow_close(&d->flow);
+	munmap((void *)d->map, DMABUF_SIZE);
+	free(d);
 }
 
 ZCRX_TEST_MAIN
