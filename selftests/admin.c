@@ -149,7 +149,13 @@ static bool nic_ioctl(unsigned long cmd, struct ifreq *ifr)
 	return !ret;
 }
 
-static bool set_up(bool up)
+/**
+ * admin_set_up() - take the interface up or down
+ * @up: or not
+ *
+ * Return: whether it worked. The link comes later.
+ */
+bool admin_set_up(bool up)
 {
 	struct ifreq ifr = {};
 
@@ -235,7 +241,7 @@ static bool write_file(const char *dir, const char *name, const char *text)
 
 static bool bring_up(void)
 {
-	if (!set_mtu(was.mtu) || !set_up(true))
+	if (!set_mtu(was.mtu) || !admin_set_up(true))
 		return false;
 	admin_restore_addrs();
 
@@ -258,12 +264,12 @@ static bool wait_back(void)
 
 static bool down(void)
 {
-	return set_up(false);
+	return admin_set_up(false);
 }
 
 static bool up(void)
 {
-	return set_up(true) && wait_for_link();
+	return admin_set_up(true) && wait_for_link();
 }
 
 const struct admin_event admin_down = {

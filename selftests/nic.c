@@ -97,18 +97,21 @@ static bool ring_ioctl(__u32 cmd, struct ethtool_ringparam *ring)
 /**
  * nic_set_rx_ring() - set how many packets the NIC has room for
  * @size: in descriptors; fewer if the NIC has no more
+ *
+ * Return: whether it worked.
  */
-void nic_set_rx_ring(unsigned int size)
+bool nic_set_rx_ring(unsigned int size)
 {
 	struct ethtool_ringparam ring;
 
 	if (!ring_ioctl(ETHTOOL_GRINGPARAM, &ring))
-		return;
+		return false;
 	if (!old_rx_ring)
 		old_rx_ring = ring.rx_pending;
 	ring.rx_pending = size < ring.rx_max_pending ? size :
 						       ring.rx_max_pending;
-	ring_ioctl(ETHTOOL_SRINGPARAM, &ring);
+
+	return ring_ioctl(ETHTOOL_SRINGPARAM, &ring);
 }
 
 static __u64 read_statistic(const char *name)

@@ -1306,6 +1306,129 @@ TEST_F_TIMEOUT(settings, all, TIMEOUT_S)
 	check_failures(_metadata, &tally);
 }
 
+/*
+ * An administrator has the bound queue restarted. If there is no memory for it, it
+ * works when it is tried again. The connection goes on, and in place.
+ */
+
+#define IN_PLACE	(64 << 10)
+#define IN_PLACE_LIMIT	(16 << 20)
+#define QUIET_MS	1000
+
+FIXTURE(restart)
+{
+	struct receiver r;
+};
+
+FIXTURE_VARIANT(restart)
+{
+	enum receiver_mode	mode;
+	enum faults_kind	kind;
+	bool			(*before)(void);
+	bool			(*run)(const struct tally *tally);
+};
+
+/*
+ * Then nobody reads, and the sender is told that there is no room: it does not try
+ * in vain again and again, each time later, while there is no link.
+ */
+static void expect_in_place(struct __test_metadata *_metadata,
+			    struct receiver *r)
+{
+	ASSERT_TRUE(admin_down.end());
+	ASSERT_TRUE(receiver_run_in_place(r, IN_PLACE, IN_PLACE_LIMIT))
+		TH_LOG("%s", r->why);
+	proc_sleep_ms(QUIET_MS);
+}
+
+static bool resize(const struct tally *tally)
+{
+	return nic_set_rx_ring(tally->nr % 2 ? OTHER_RX_RING : RX_RING);
+}
+
+static bool go_down(void)
+{
+	return admin_set_up(false);
+}
+
+static bool go_up(const struct tally *tally)
+{
+	return admin_set_up(true);
+}
+
+FIXTURE_VARIANT_ADD(restart, resize_one) {
+	.mode = RECV_RBUF, .kind = FAULTS_ONE, .run = resize,
+};
+FIXTURE_VARIANT_ADD(restart, resize_all) {
+	.mode = RECV_CQE32, .kind = FAULTS_FROM, .run = resize,
+};
+FIXTURE_VARIANT_ADD(restart, up_one) {
+	.mode = RECV_CQE32, .kind = FAULTS_ONE, .before = go_down, .run = go_up,
+};
+FIXTURE_VARIANT_ADD(restart, up_all) {
+	.mode = RECV_RBUF, .kind = FAULTS_FROM, .before = go_down, .run = go_up,
+};
+
+FIXTURE_SETUP(restart)
+{
+	if (!nic.remote_v4)
+		SKIP(return, "REMOTE_V4 is not set: name the peer");
+	ASSERT_TRUE(admin_save());
+	prepare(_metadata);
+	ASSERT_TRUE(receiver_open(&self->r, variant->mode, AREA_SIZE))
+		TH_LOG("%s", self->r.why);
+	start_traffic(_metadata, &self->r);
+	expect_in_place(_metadata, &self->r);
+}
+
+FIXTURE_TEARDOWN(restart)
+{
+	receiver_close(&self->r);
+	admin_set_up(true);
+	admin_restore_addrs();
+	nic_configure();
+	nic_set_rx_ring(RX_RING);
+}
+
+/* Returns whether there was a place to fail. */
+static bool restart_fails(struct __test_metadata *_metadata,
+			  struct receiver *r,
+			  const FIXTURE_VARIANT(restart) *variant,
+			  struct tally *tally)
+{
+	bool ok, hit;
+
+	if (variant->before)
+		ASSERT_TRUE(variant->before());
+	faults_arm(tally->kind, tally->place);
+	ok = variant->run(tally);
+	hit = !faults_disarm();
+	if (!ok) {
+		tally->failed++;
+		EXPECT_TRUE(hit) TH_LOG("place %u", tally->place);
+		EXPECT_TRUE(variant->run(tally)) TH_LOG("place %u, tried again", tally->place);
+	}
+	if (hit && tally->nr % TRAFFIC_EVERY)
+		return true;
+
+	/* IPv4 does without the route that it had no memory for, until then. */
+	if (variant->before)
+		ASSERT_TRUE(variant->before());
+	expect_in_place(_metadata, r);
+
+	return hit;
+}
+
+TEST_F_TIMEOUT(restart, bound, TIMEOUT_S)
+{
+	struct tally tally = begin(variant->kind);
+
+	while (restart_fails(_metadata, &self->r, variant, &tally) &&
+	       next_place(_metadata, &tally))
+		;
+	check_failures(_metadata, &tally);
+}
+
 int main(int argc, char **argv)
 {
 	const char *every = getenv("ZCRX_FAIL_EVERY"), *lack;
