@@ -12,11 +12,13 @@
  *	send BYTES SEED WRITE_SIZE urgent AT\n
  *	send BYTES SEED WRITE_SIZE inline AT\n
  *	send BYTES SEED WRITE_SIZE reset\n
+ *	send BYTES SEED WRITE_SIZE tls\n
  *
  * is the same, but for one thing: between the first AT bytes and the rest there is
  * an urgent byte, PATTERN_URGENT, that is not of the stream; or the byte behind
  * the first AT is urgent; or, once all bytes have been acknowledged, the
- * connection is reset, in place of digest and end.
+ * connection is reset, in place of digest and end; or everything is in records of
+ * TLS 1.2, AES-128-GCM, with the keys below, as after a handshake.
  *
  *	listen HEADERS SIZE\n
  *
@@ -50,6 +52,9 @@
 #define PATTERN_DIGEST_SIZE	32
 #define PATTERN_PORT		"4155"
 #define PATTERN_URGENT		'!'
+
+#define PATTERN_TLS_KEY		"zcrx_peer's key"	/* and the NUL: 16 bytes */
+#define PATTERN_TLS_SALT	"zcrx"
 
 /* The idx-th 8 bytes of a stream (the mixing function of SplitMix64) */
 static inline __u64 pattern_word(__u64 seed, __u64 idx)

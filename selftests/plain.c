@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <linux/net_tstamp.h>
 #include <linux/tcp.h>
+#include <linux/tls.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -462,8 +463,58 @@ const struct plain_way plain_io_uring = {
 };
 
 /*
+ * TLS: the kernel decrypts
+ */
+
+static bool tls_open(struct flow *flow)
+{
+	struct tls12_crypto_info_aes_gcm_128 crypto = {
+		.info.version		= TLS_1_2_VERSION,
+		.info.cipher_type	= TLS_CIPHER_AES_GCM_128,
+		.key			= PATTERN_TLS_KEY,
+	};
+
+	memcpy(crypto.salt, PATTERN_TLS_SALT, sizeof(crypto.salt));
+
+	return !setsockopt(flow->fd, IPPROTO_TCP, TCP_ULP, "tls",
+			   sizeof("tls")) &&
+	       !setsockopt(flow->fd, SOL_TLS, TLS_RX, &crypto, sizeof(crypto));
+}
+
+/* A whole record is decrypted to where it is wanted, a part of one is not. */
+static ssize_t tls_read(struct flow *flow, unsigned char *buf)
+{
+	static unsigned int turn;
+
+	return result(recv(flow->fd, buf, turn++ % 2 ? PLAIN_SIZE : 5000, 0));
+}
+
+const struct plain_way plain_tls = {
+	.open		= tls_open,
+	.read		= tls_read,
+	.special	= "tls",
+};
+
+/*
  * All of a flow
  */
+
+/**
+ * plain_connect() - ask the peer for a flow that can be received in such a way
+ * @way: the way
+ * @flow: filled in
+ * @host: address of the peer
+ * @bytes: how much it is to send
+ * @write_size: in pieces of how much
+ *
+ * Return: 0 or a negative error.
+ */
+int plain_connect(const struct plain_way *way, struct flow *flow,
+		  const char *host, __u64 bytes, size_t write_size)
+{
+	return flow_connect_special(flow, host, bytes, write_size,
+				    way->special ?: "");
+}
 
 /**
  * plain_set_timeout() - have a socket that stalls fail
@@ -535,7 +586,10 @@ const char *plain_receive(const struct plain_way *way, const char *host,
 	struct flow flow;
 	int ret;
 
-	ret = flow_connect_with(&flow, host, bytes, write_size, headers);
+	if (*headers)
+		ret = flow_connect_with(&flow, host, bytes, write_size, headers);
+	else
+		ret = plain_connect(way, &flow, host, bytes, write_size);
 	if (ret)
 		return fail(&flow, strerror(-ret));
 	wrong = plain_read_all(&flow, way);

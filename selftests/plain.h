@@ -24,11 +24,13 @@
  * @open: prepare a socket; NULL if nothing is to be done
  * @read: take the next bytes: returns their number, 0 at the end, or -errno
  * @close: check what can be checked at the end only, and clean up; or NULL
+ * @special: what the peer is to do for it, as in pattern.h, or NULL
  */
 struct plain_way {
 	bool	(*open)(struct flow *flow);
 	ssize_t	(*read)(struct flow *flow, unsigned char *buf);
 	bool	(*close)(struct flow *flow);
+	const char *special;
 };
 
 extern const struct plain_way plain_recv;
@@ -40,9 +42,12 @@ extern const struct plain_way plain_waitall;
 extern const struct plain_way plain_peek;
 extern const struct plain_way plain_zerocopy;
 extern const struct plain_way plain_io_uring;
+extern const struct plain_way plain_tls;
 
 __u64 plain_mapped_bytes(void);
 void plain_set_timeout(int fd);
+int plain_connect(const struct plain_way *way, struct flow *flow,
+		  const char *host, __u64 bytes, size_t write_size);
 const char *plain_read_all(struct flow *flow, const struct plain_way *way);
 const char *plain_receive(const struct plain_way *way, const char *host,
 			  __u64 bytes, size_t write_size, const char *headers);

@@ -15,6 +15,7 @@
 #include "ifq.h"
 #include "loopback.h"
 #include "nic.h"
+#include "plain.h"
 #include "pools.h"
 #include "proc.h"
 #include "refusals.h"
@@ -810,6 +811,26 @@ TEST_F(args, recv_zc_sockmap)
 	close(map);
 	EXPECT_EQ(WAITING, recv(rx, buf, sizeof(buf), 0));
 	close(rx);
+	close(tx);
+}
+
+/* Nor are records that the kernel is to decrypt. */
+TEST_F(args, recv_zc_tls)
+{
+	struct io_uring_sqe sqe = {
+		.opcode		= OP_RECV_ZC,
+		.ioprio		= IORING_RECV_MULTISHOT,
+	};
+	struct flow flow;
+	int tx;
+
+	ASSERT_EQ(0, loopback_connect(&tx, &flow.fd, 0));
+	if (!plain_tls.open(&flow))
+		SKIP(return, "no kernel TLS: %m; CONFIG_TLS?");
+	ASSERT_EQ(0, ifq_register(&self->ifq, &self->ring, &self->args));
+	sqe.fd = flow.fd;
+	EXPECT_EQ(-EPROTONOSUPPORT, recv_zc(self, &sqe));
+	close(flow.fd);
 	close(tx);
 }
 

@@ -133,6 +133,7 @@ FIXTURE_VARIANT_ADD(plain, msg_waitall) { .way = &plain_waitall };
 FIXTURE_VARIANT_ADD(plain, msg_peek) { .way = &plain_peek };
 FIXTURE_VARIANT_ADD(plain, tcp_zerocopy) { .way = &plain_zerocopy };
 FIXTURE_VARIANT_ADD(plain, io_uring) { .way = &plain_io_uring };
+FIXTURE_VARIANT_ADD(plain, tls) { .way = &plain_tls };
 
 FIXTURE_SETUP(plain)
 {
@@ -180,8 +181,8 @@ TEST_F_TIMEOUT(plain, beside, TIMEOUT_S)
 	ASSERT_RECEIVER(&self->r,
 			receiver_connect(&self->r, nic.remote_v4, 1,
 					 FLOW_ENDLESS, WRITE_SIZE));
-	ASSERT_EQ(0, flow_connect(&flow, nic.remote_v4, nic.bytes / 32,
-				  WRITE_SIZE));
+	ASSERT_EQ(0, plain_connect(variant->way, &flow, nic.remote_v4,
+				   nic.bytes / 32, WRITE_SIZE));
 	EXPECT_RECEIVER(&self->r,
 			receiver_run(&self->r, self->r.bytes + nic.bytes / 8));
 	EXPECT_RIGHT(plain_read_all(&flow, variant->way));

@@ -48,6 +48,16 @@
 /* An option that everybody has to skip (RFC 4727) */
 #define IPV6_SKIPPED	0x1e
 
+/* Records of TLS 1.2 (RFC 5246, 6.2) with AES-GCM (RFC 5288) */
+#define TLS_DATA	23
+#define TLS_MAX_DATA	(1 << 14)
+#define TLS_SALT	4
+#define TLS_NONCE	8
+#define TLS_TAG		16
+#define TLS_HEADER	5
+#define TLS_PREFIX	(TLS_HEADER + TLS_NONCE)
+#define TLS_AAD		(TLS_NONCE + TLS_HEADER)
+
 static int listen_on(const char *port)
 {
 	struct addrinfo hints = {
@@ -96,11 +106,77 @@ struct stream {
 	char		special[8];
 	__u64		at;
 	EVP_MD_CTX	*md;
+	EVP_CIPHER_CTX	*cipher;
+	__u64		nr_records;
 };
 
 static bool is_special(const struct stream *s, const char *special)
 {
 	return !strcmp(s->special, special);
+}
+
+static void put_number(unsigned char *p, __u64 number, unsigned int len)
+{
+	while (len--) {
+		p[len] = number;
+		number >>= 8;
+	}
+}
+
+static void put_header(unsigned char *p, size_t len)
+{
+	p[0] = TLS_DATA;
+	put_number(p + 1, 0x303, 2);
+	put_number(p + 3, len, 2);
+}
+
+/* The number of the record is part of its nonce, and of what the tag is about. */
+static bool encrypt(struct stream *s, const unsigned char *buf, size_t len,
+		    unsigned char *record)
+{
+	unsigned char nonce[TLS_SALT + TLS_NONCE], aad[TLS_AAD];
+	unsigned char *out = record + TLS_PREFIX;
+	int n;
+
+	memcpy(nonce, PATTERN_TLS_SALT, TLS_SALT);
+	put_number(nonce + TLS_SALT, s->nr_records, TLS_NONCE);
+	put_number(aad, s->nr_records++, TLS_NONCE);
+	put_header(aad + TLS_NONCE, len);
+	put_header(record, TLS_NONCE + len + TLS_TAG);
+	memcpy(record + TLS_HEADER, nonce + TLS_SALT, TLS_NONCE);
+
+	return EVP_EncryptInit_ex(s->cipher, EVP_aes_128_gcm(), NULL,
+				  (const unsigned char *)PATTERN_TLS_KEY,
+				  nonce) &&
+	       EVP_EncryptUpdate(s->cipher, NULL, &n, aad, sizeof(aad)) &&
+	       EVP_EncryptUpdate(s->cipher, out, &n, buf, len) &&
+	       EVP_EncryptFinal_ex(s->cipher, out + len, &n) &&
+	       EVP_CIPHER_CTX_ctrl(s->cipher, EVP_CTRL_AEAD_GET_TAG, TLS_TAG,
+				   out + len);
+}
+
+static bool send_records(int fd, struct stream *s, const unsigned char *buf,
+			 size_t len)
+{
+	static unsigned char record[TLS_PREFIX + TLS_MAX_DATA + TLS_TAG];
+	size_t n;
+
+	for (; len; buf += n, len -= n) {
+		n = len < TLS_MAX_DATA ? len : TLS_MAX_DATA;
+		if (!encrypt(s, buf, n, record) ||
+		    !send_all(fd, record, TLS_PREFIX + n + TLS_TAG))
+			return false;
+	}
+
+	return true;
+}
+
+/* As it is, or in records */
+static bool send_plain_or_not(int fd, struct stream *s,
+			      const unsigned char *buf, size_t len)
+{
+	return s->cipher ? send_records(fd, s, buf, len) :
+			   send_all(fd, buf, len);
 }
 
 static bool send_range(int fd, struct stream *s, __u64 off, __u64 end)
@@ -112,7 +188,7 @@ static bool send_range(int fd, struct stream *s, __u64 off, __u64 end)
 		n = end - off < s->write_size ? end - off : s->write_size;
 		pattern_fill(buf, n, s->seed, off);
 		EVP_DigestUpdate(s->md, buf, n);
-		if (!send_all(fd, buf, n))
+		if (!send_plain_or_not(fd, s, buf, n))
 			return false;
 	}
 
@@ -161,6 +237,8 @@ static void send_stream(int fd, struct stream *s)
 
 	s->md = EVP_MD_CTX_new();
 	EVP_DigestInit_ex(s->md, EVP_sha256(), NULL);
+	if (is_special(s, "tls"))
+		s->cipher = EVP_CIPHER_CTX_new();
 	sent = send_bytes(fd, s);
 	EVP_DigestFinal_ex(s->md, digest, NULL);
 	EVP_MD_CTX_free(s->md);
@@ -168,7 +246,8 @@ static void send_stream(int fd, struct stream *s)
 	if (sent && is_special(s, "reset"))
 		reset(fd);
 	else if (sent)
-		send_all(fd, digest, sizeof(digest));
+		send_plain_or_not(fd, s, digest, sizeof(digest));
+	EVP_CIPHER_CTX_free(s->cipher);
 }
 
 /* Options: one that does nothing, and a record of the route */
