@@ -215,12 +215,17 @@ TEST_F_TIMEOUT(rings, huge_pages, TIMEOUT_S)
 /* What is posted waits for room, or ends the request. */
 TEST_F_TIMEOUT(rings, tiny_completion_ring, TIMEOUT_S)
 {
+	const int size = 4 << 20;
 	struct ifq_stats stats;
+	unsigned int i;
 
 	self->r.cq_entries = 64;
 	self->r.args.ext.rbuf_entries = variant->mode == RECV_CQE32 ? 0 : 4;
 	connect_flows(_metadata, self, 4);
 	/* Until there is more in the sockets than room in the ring */
+	for (i = 0; i < self->r.nr_flows; i++)
+		ASSERT_EQ(0, setsockopt(self->r.flows[i].fd, SOL_SOCKET,
+					SO_RCVBUFFORCE, &size, sizeof(size)));
 	usleep(500 * 1000);
 	finish_flows(_metadata, self);
 	ASSERT_TRUE(ifq_read_stats(&self->r.ifq, &stats));

@@ -222,6 +222,12 @@ static int add_area(struct member *m, unsigned int id)
 	return ret;
 }
 
+/* Large chunks hold more, and all of them are to come round. */
+static __u64 all_bytes(void)
+{
+	return nic_chunks_size(nic.bytes);
+}
+
 static void *area_thread(void *arg)
 {
 	struct member *m = join();
@@ -231,7 +237,7 @@ static void *area_thread(void *arg)
 	if (!m)
 		return NULL;
 	for (id = 1; id <= NR_ADDED; id++) {
-		while (load(&team->bytes) < nic.bytes / (NR_ADDED + 1) * id &&
+		while (load(&team->bytes) < all_bytes() / (NR_ADDED + 1) * id &&
 		       !is_over())
 			proc_sleep_ms(1);
 		if (load(&team->failed))
@@ -358,8 +364,9 @@ TEST_F_TIMEOUT(threads, sha256, TIMEOUT_S)
 		ASSERT_EQ(0, pthread_create(&self->ids[i], NULL, threads[i],
 					    NULL));
 
-	ok = receiver_connect(r, nic.remote_v4, NR_FLOWS, nic.bytes / NR_FLOWS,
-			      WRITE_SIZE) && receiver_run(r, 0);
+	ok = receiver_connect(r, nic.remote_v4, NR_FLOWS,
+			      all_bytes() / NR_FLOWS, WRITE_SIZE) &&
+	     receiver_run(r, 0);
 	EXPECT_TRUE(ok) TH_LOG("%s", r->why);
 	store(&team->stop, true);
 	for (i = 0; i < ARRAY_SIZE(threads); i++)
