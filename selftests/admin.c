@@ -133,6 +133,19 @@ void admin_restore_addrs(void)
 			strchr(was.addrs[i], ':') ? "nodad" : "");
 }
 
+/**
+ * admin_renew_addrs() - take the addresses away and give them back, and with them
+ *			 routes that there was no memory for
+ */
+void admin_renew_addrs(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < was.nr_addrs; i++)
+		nic_run("ip addr del %s dev %s", was.addrs[i], nic.name);
+	admin_restore_addrs();
+}
+
 /*
  * System calls, not programs: these take longer to start than what they do.
  */
@@ -188,29 +201,12 @@ static bool set_queues(unsigned int nr)
 	return nic_ioctl(SIOCETHTOOL, &ifr);
 }
 
-/* In a network namespace that is not ours, /sys does not show the interface. */
-static bool has_carrier(void)
-{
-	bool carrier = true;
-	char path[64];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/sys/class/net/%s/carrier", nic.name);
-	f = fopen(path, "r");
-	if (f) {
-		carrier = fgetc(f) == '1';
-		fclose(f);
-	}
-
-	return carrier;
-}
-
 /* The one is known later that there is no link, the other that there is. */
 static bool has_link(void)
 {
 	struct ifreq ifr = {};
 
-	return has_carrier() && nic_ioctl(SIOCGIFFLAGS, &ifr) &&
+	return nic_has_carrier() && nic_ioctl(SIOCGIFFLAGS, &ifr) &&
 	       ifr.ifr_flags & IFF_RUNNING;
 }
 

@@ -37,6 +37,7 @@ extern const struct admin_event admin_netns;
 bool admin_save(void);
 bool admin_restore(void);
 void admin_restore_addrs(void);
+void admin_renew_addrs(void);
 bool admin_set_up(bool up);
 bool admin_may_unbind(void);
 bool admin_unbind(void);

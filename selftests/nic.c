@@ -114,6 +114,28 @@ bool nic_set_rx_ring(unsigned int size)
 	return ring_ioctl(ETHTOOL_SRINGPARAM, &ring);
 }
 
+/**
+ * nic_has_carrier() - is there one?
+ *
+ * Return: whether there is; true if nobody knows: in a network namespace that is not
+ * ours, /sys does not show the interface.
+ */
+bool nic_has_carrier(void)
+{
+	bool carrier = true;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/carrier", nic.name);
+	f = fopen(path, "r");
+	if (f) {
+		carrier = fgetc(f) == '1';
+		fclose(f);
+	}
+
+	return carrier;
+}
+
 static __u64 read_statistic(const char *name)
 {
 	unsigned long long value = 0;

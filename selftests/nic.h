@@ -53,6 +53,7 @@ bool nic_run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool nic_set_split(const char *setting);
 bool nic_steer(unsigned int rxq);
 bool nic_set_rx_ring(unsigned int size);
+bool nic_has_carrier(void);
 __u64 nic_drops(void);
 long long nic_read_counter(const char *path, const char *group,
 			   const char *name);

@@ -481,6 +481,22 @@ static bool tls_open(struct flow *flow)
 	       !setsockopt(flow->fd, SOL_TLS, TLS_RX, &crypto, sizeof(crypto));
 }
 
+/**
+ * plain_has_tls() - can plain_tls be tried?
+ *
+ * Return: whether the kernel has TLS.
+ */
+bool plain_has_tls(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), ret;
+
+	ret = setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof("tls"));
+	close(fd);
+
+	/* Without a connection it says no in any case. */
+	return !ret || errno == ENOTCONN;
+}
+
 /* A whole record is decrypted to where it is wanted, a part of one is not. */
 static ssize_t tls_read(struct flow *flow, unsigned char *buf)
 {
@@ -587,7 +603,8 @@ const char *plain_receive(const struct plain_way *way, const char *host,
 	int ret;
 
 	if (*headers)
-		ret = flow_connect_with(&flow, host, bytes, write_size, headers);
+		ret = flow_connect_with(&flow, host, bytes, write_size,
+					headers);
 	else
 		ret = plain_connect(way, &flow, host, bytes, write_size);
 	if (ret)

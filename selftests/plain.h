@@ -45,6 +45,7 @@ extern const struct plain_way plain_io_uring;
 extern const struct plain_way plain_tls;
 
 __u64 plain_mapped_bytes(void);
+bool plain_has_tls(void);
 void plain_set_timeout(int fd);
 int plain_connect(const struct plain_way *way, struct flow *flow,
 		  const char *host, __u64 bytes, size_t write_size);

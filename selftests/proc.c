@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <libgen.h>
 #include <limits.h>
 #include <linux/capability.h>
@@ -261,4 +262,37 @@ void proc_sleep_ms(unsigned int ms)
 	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
 
 	nanosleep(&ts, NULL);
+}
+
+/**
+ * proc_booted_with() - is there such a word in the kernel's command line?
+ * @pattern: the word, with wildcards
+ *
+ * Return: whether there is.
+ */
+bool proc_booted_with(const char *pattern)
+{
+	char word[256];
+	bool found = false;
+	FILE *f;
+
+	f = fopen("/proc/cmdline", "r");
+	if (!f)
+		return false;
+	while (!found && fscanf(f, "%255s", word) == 1)
+		found = !fnmatch(pattern, word, 0);
+	fclose(f);
+
+	return found;
+}
+
+/**
+ * proc_bounces() - does all of DMA go through bounce buffers?
+ *
+ * Return: whether the kernel was booted so.
+ */
+bool proc_bounces(void)
+{
+	return proc_booted_with("swiotlb=force") ||
+	       proc_booted_with("swiotlb=*,force");
 }

@@ -5,7 +5,6 @@
  * Bytes are right in all cases, and no mapping is left behind.
  */
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +14,7 @@
 
 #include "kselftest_harness.h"
 #include "nic.h"
+#include "proc.h"
 #include "receiver.h"
 
 /* More than the ring of the queue had before, of whose buffers it takes the place */
@@ -54,23 +54,6 @@ static bool read_word(const char *path, char word[64])
 	return ok;
 }
 
-/* Is there such a word in the kernel's command line? */
-static bool booted_with(const char *pattern)
-{
-	char word[256];
-	bool found = false;
-	FILE *f;
-
-	f = fopen("/proc/cmdline", "r");
-	if (!f)
-		return false;
-	while (!found && fscanf(f, "%255s", word) == 1)
-		found = !fnmatch(pattern, word, 0);
-	fclose(f);
-
-	return found;
-}
-
 /* Memory for bounce buffers, in bytes: all of it, or what is in use. -1: none */
 static long long swiotlb(const char *what)
 {
@@ -101,13 +84,13 @@ TEST(iommu)
 	const char *expected = "DMA-FQ";
 	char path[64], type[64];
 
-	if (booted_with("iommu.strict=1"))
+	if (proc_booted_with("iommu.strict=1"))
 		expected = "DMA";
 	snprintf(path, sizeof(path), "/sys/class/net/%s/device/iommu_group/type",
 		 nic.name);
 	if (!read_word(path, type))
 		strcpy(type, "none");
-	if (booted_with("intel_iommu=on"))
+	if (proc_booted_with("intel_iommu=on"))
 		EXPECT_STREQ(expected, type);
 	TH_LOG("domain of the NIC: %s", type);
 }
@@ -132,8 +115,7 @@ FIXTURE_SETUP(dma)
 	if (access(SWIOTLB, F_OK))
 		mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
 	self->used = swiotlb("used");
-	self->bounces = booted_with("swiotlb=force") ||
-			booted_with("swiotlb=*,force");
+	self->bounces = proc_bounces();
 	if (self->bounces)
 		ASSERT_LT(0, self->used);
 }
@@ -231,7 +213,7 @@ TEST_F_TIMEOUT(dma, huge_pages, TIMEOUT_S)
 {
 	struct receiver *r = &self->r;
 
-	if (!booted_with("intel_iommu=on"))
+	if (!proc_booted_with("intel_iommu=on"))
 		SKIP(return, "for an IOMMU");
 	if (!nic.remote_v4)
 		SKIP(return, "REMOTE_V4 is not set: name the peer");

@@ -34,6 +34,7 @@
 #define XSK_FRAME	4096
 #define XSK_ENTRIES	64
 #define PATIENCE_MS	5000
+#define STALL_S		60
 #define LOAD_TRIES	1000
 #define TIMEOUT_S	300
 
@@ -904,7 +905,7 @@ static bool give_back(const struct devmem *d)
 	       (int)d->nr_tokens;
 }
 
-/* Returns how many bytes have come, 0 at the end, or a negative number. */
+/* Returns how many bytes have come, 0 at the end, or a negative error. */
 static ssize_t receive_devmem(struct devmem *d)
 {
 	char control[DEVMEM_MAX_TOKENS * CMSG_SPACE(sizeof(struct devmem_cmsg))];
@@ -920,34 +921,39 @@ static ssize_t receive_devmem(struct devmem *d)
 
 	n = recvmsg(d->flow.fd, &msg, DEVMEM_MSG);
 	if (n <= 0)
-		return n;
+		return n ? -errno : 0;
 	d->len = 0;
 	d->nr_tokens = 0;
 	for (cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg))
 		if (!take_piece(d, cmsg))
-			return -1;
+			return -EBADMSG;
 	/* A packet that is no more than its header may hold comes as by recv(). */
 	if (!d->len && !d->nr_tokens)
-		return flow_receive(&d->flow, d->linear, n) ? n : -1;
+		return flow_receive(&d->flow, d->linear, n) ? n : -EBADMSG;
 
-	return give_back(d) ? n : -1;
+	return give_back(d) ? n : -EBADF;
 }
 
 /* That is TCP's own way to receive into memory of devices: it works as before. */
 TEST_F_TIMEOUT(dmabuf, devmem, TIMEOUT_S)
 {
+	const struct timeval limit = { .tv_sec = STALL_S };
 	struct devmem *d = calloc(1, sizeof(*d));
 	ssize_t n;
 
+	/* The kernel does not sync such a buffer: what bounces never gets there. */
+	if (proc_bounces())
+		SKIP(return, "for memory that the NIC itself can reach");
 	ASSERT_NE(NULL, d);
 	d->map = mmap(NULL, DMABUF_SIZE, PROT_READ, MAP_SHARED, self->fd, 0);
 	ASSERT_NE(MAP_FAILED, d->map);
 	ASSERT_EQ(0, flow_connect(&d->flow, nic.remote_v4, 4 * DMABUF_SIZE,
 				  WRITE_SIZE));
+	setsockopt(d->flow.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	do
 		n = receive_devmem(d);
 	while (n > 0);
-	EXPECT_EQ(0, n) TH_LOG("%s", strerror(errno));
+	EXPECT_EQ(0, n) TH_LOG("%s after %llu bytes", strerror(-n), d->flow.got);
 	EXPECT_TRUE(flow_complete(&d->flow));
 	EXPECT_LT(2 * DMABUF_SIZE, d->bytes);
 	flow_close(&d->flow);

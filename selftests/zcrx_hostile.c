@@ -182,10 +182,11 @@ static void nasty_rbuf(struct ifq *ifq, struct report *report)
 }
 
 /* A completion queue that looks full, or empty, or neither; true if it does */
-static bool nasty_cq(struct uring *ring)
+static bool nasty_cq(struct uring *ring, struct report *report)
 {
 	if (!one_in(64))
 		return false;
+	report->words++;
 	__atomic_store_n(ring->cq_head, nasty_u32(*ring->cq_tail),
 			 __ATOMIC_RELEASE);
 
@@ -487,7 +488,7 @@ static void one_round(struct hostile *h)
 
 	nasty_refill(&h->r.ifq, h->report);
 	nasty_rbuf(&h->r.ifq, h->report);
-	nonsense = nasty_cq(&h->r.ring);
+	nonsense = nasty_cq(&h->r.ring, h->report);
 	for (i = rnd_below(4); i; i--) {
 		what = rnd_below(NR_ASKS);
 		fuzz_count(&h->report->asked[what], ask(h, what));
