@@ -521,7 +521,8 @@ TEST_F_TIMEOUT(dry, queues, TIMEOUT_S)
 		rs[i].args.reg.if_rxq = i;
 		/* What is still to come must not be there already. */
 		if (variant->mode != RECV_CQE32)
-			rs[i].args.ext.rbuf_entries = 256;
+			rs[i].args.ext.rbuf_entries = 256 * NIC_PAGE /
+						      nic.chunk;
 		ASSERT_EQ(0, receiver_register(&rs[i]));
 	}
 	ASSERT_TRUE(steer_to_all(nr));
