@@ -52,10 +52,14 @@
 #define NETDEV_QUEUE_TYPE_RX		0
 
 /* Of <linux/uio.h> and others, as above: TCP whose payload is in a DMA buffer */
-#define DEVMEM_MSG			0x2000000
-#define DEVMEM_LINEAR			78
-#define DEVMEM_DMABUF			79
-#define DEVMEM_DONTNEED			80
+#ifndef MSG_SOCK_DEVMEM
+#define MSG_SOCK_DEVMEM			0x2000000
+#endif
+#ifndef SO_DEVMEM_LINEAR
+#define SO_DEVMEM_LINEAR		78
+#define SO_DEVMEM_DMABUF		79
+#define SO_DEVMEM_DONTNEED		80
+#endif
 #define DEVMEM_MAX_TOKENS		128
 
 struct devmem_cmsg {
@@ -879,11 +883,11 @@ static bool take_piece(struct devmem *d, const struct cmsghdr *cmsg)
 		return false;
 	memcpy(&piece, CMSG_DATA(cmsg), sizeof(piece));
 	switch (cmsg->cmsg_type) {
-	case DEVMEM_LINEAR:
+	case SO_DEVMEM_LINEAR:
 		d->len += piece.size;
 		return d->len <= sizeof(d->linear) &&
 		       flow_receive(&d->flow, d->linear + at, piece.size);
-	case DEVMEM_DMABUF:
+	case SO_DEVMEM_DMABUF:
 		if (d->nr_tokens == DEVMEM_MAX_TOKENS)
 			return false;
 		d->tokens[d->nr_tokens++] = (struct devmem_tokens) {
@@ -900,8 +904,8 @@ static bool take_piece(struct devmem *d, const struct cmsghdr *cmsg)
 static bool give_back(const struct devmem *d)
 {
 	return !d->nr_tokens ||
-	       setsockopt(d->flow.fd, SOL_SOCKET, DEVMEM_DONTNEED, d->tokens,
-			  d->nr_tokens * sizeof(d->tokens[0])) ==
+	       setsockopt(d->flow.fd, SOL_SOCKET, SO_DEVMEM_DONTNEED,
+			  d->tokens, d->nr_tokens * sizeof(d->tokens[0])) ==
 	       (int)d->nr_tokens;
 }
 
@@ -919,7 +923,7 @@ static ssize_t receive_devmem(struct devmem *d)
 	struct cmsghdr *cmsg;
 	ssize_t n;
 
-	n = recvmsg(d->flow.fd, &msg, DEVMEM_MSG);
+	n = recvmsg(d->flow.fd, &msg, MSG_SOCK_DEVMEM);
 	if (n <= 0)
 		return n ? -errno : 0;
 	d->len = 0;
